@@ -1,0 +1,179 @@
+//! The choices that a setting offers, as types: what the operator asked for, before anybody knows
+//! how many CPUs there are or what the kernel allows.
+
+use std::ffi::OsString;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How many workers (`WORKERS`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Workers {
+    /// Exactly so many.
+    Fixed(NonZeroU16),
+    /// As many as there are CPUs, times `percent` / 100, plus `plus`.
+    Auto {
+        /// 100 for `auto`, 200 for `auto*2`.
+        percent: NonZeroU16,
+        /// 1 for `auto+1`.
+        plus: i16,
+    },
+    /// As many as there are CPUs, within these bounds.
+    Range {
+        /// The fewest.
+        min: NonZeroU16,
+        /// The most.
+        max: NonZeroU16,
+    },
+}
+
+impl Workers {
+    /// The number of workers on a machine that gives us `cpus`.
+    pub(crate) fn count(self, cpus: NonZeroU16) -> NonZeroU16 {
+        match self {
+            Self::Fixed(count) => count,
+            Self::Range { min, max } => cpus.max(min).min(max),
+            Self::Auto { percent, plus } => {
+                let share = i64::from(cpus.get()).saturating_mul(i64::from(percent.get()));
+                let whole = share.saturating_add(99).checked_div(100).unwrap_or(1);
+                let count = whole.saturating_add(i64::from(plus)).clamp(1, i64::from(u16::MAX));
+                u16::try_from(count).ok().and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MIN)
+            }
+        }
+    }
+
+    /// Whether the number follows the machine, so that it must be worked out anew now and then.
+    pub(crate) const fn follows_the_machine(self) -> bool {
+        !matches!(self, Self::Fixed(_))
+    }
+}
+
+/// Who gets a new connection (`BALANCE`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Balance {
+    /// What the contract does best.
+    Auto,
+    /// One socket a slot, connections steered to live slots.
+    Slot,
+    /// One accept queue for all.
+    Shared,
+    /// The master accepts and hands out.
+    RoundRobin,
+}
+
+/// How a worker gets its listeners and says that it is ready (`CONTRACT`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ContractChoice {
+    /// The master looks at the command and decides.
+    Auto,
+    /// Node's cluster protocol.
+    Node,
+    /// Passed sockets and `sd_notify`.
+    Systemd,
+    /// The program's own `bind`, intercepted.
+    Capture,
+    /// Nothing but signals.
+    Plain,
+}
+
+/// What makes a worker ready (`READY`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ready {
+    /// What the contract gives.
+    Auto,
+    /// It listens (contracts node and capture).
+    Listening,
+    /// It says READY=1.
+    Notify,
+    /// It has lived so long.
+    Delay(Duration),
+    /// This command has succeeded for it; never empty.
+    Exec(Vec<OsString>),
+    /// It has been started.
+    Start,
+}
+
+/// How many replacements may be starting at the same time (`SURGE`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SurgeChoice {
+    /// So many.
+    Count(NonZeroU16),
+    /// So many per cent of the fleet.
+    Percent(NonZeroU16),
+    /// All of them.
+    All,
+    /// As many as there are CPUs.
+    Cpus,
+}
+
+/// What becomes of the slots that a failed roll has replaced already (`ON_FAILED_ROLL`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FailedRoll {
+    /// They return to the previous generation.
+    Rollback,
+    /// They stay.
+    Keep,
+}
+
+/// What becomes of the workers' standard output and error (`OUTPUT`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// They inherit ours.
+    Inherit,
+    /// Whole lines, never mixed.
+    Lines,
+    /// Whole lines behind the worker's name.
+    Prefix,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How our own log looks (`LOG_FORMAT`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// Pretty on a terminal, else JSON.
+    Auto,
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+    /// JSON as bunyan writes it.
+    Bunyan,
+}
+
+/// Where the control socket is (`CONTROL`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Control {
+    /// The first directory that can be written.
+    Auto,
+    /// Nowhere.
+    Off,
+    /// Here.
+    Path(PathBuf),
+}
+
+/// How much a log target says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// Nothing.
+    Off,
+    /// Only errors.
+    Error,
+    /// And warnings.
+    Warn,
+    /// And facts and decisions.
+    Info,
+    /// And what led to them.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// What is logged (`LOG`): a level for all, and other levels for some targets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Log {
+    /// For every target that is not named.
+    pub(crate) level: Level,
+    /// Target and level, in the order given.
+    pub(crate) targets: Vec<(String, Level)>,
+}
