@@ -1,0 +1,145 @@
+//! Waits until a descriptor has something to say or a time is over: epoll, level-triggered.
+//!
+//! A descriptor is added with a token of the caller's choice, and the token is what comes back.
+
+use rustix::{
+    buffer::spare_capacity,
+    event::Timespec,
+    event::epoll::{self, CreateFlags, Event, EventData, EventFlags},
+    io::Errno as Raw,
+};
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::Duration,
+};
+
+use super::Errno;
+
+/// How many descriptors one wait reports; the rest come with the next, as the trigger is the level.
+const BATCH: usize = 256;
+
+/// What to wait for on one descriptor. An error or a hang-up is always reported.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Interest {
+    /// Something to read.
+    Read,
+    /// Room to write.
+    Write,
+    /// Either.
+    Both,
+    /// Only hang-up and error.
+    Hangup,
+}
+
+impl Interest {
+    fn flags(self) -> EventFlags {
+        match self {
+            Self::Read => EventFlags::IN | EventFlags::RDHUP,
+            Self::Write => EventFlags::OUT,
+            Self::Both => EventFlags::IN | EventFlags::RDHUP | EventFlags::OUT,
+            Self::Hangup => EventFlags::empty(),
+        }
+    }
+}
+
+/// What one descriptor is ready for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Readiness {
+    /// The token it was added with.
+    pub(crate) token: u64,
+    /// A read will not block: bytes, a connection, the end, or an error to collect.
+    pub(crate) readable: bool,
+    /// A write will not block.
+    pub(crate) writable: bool,
+    /// The other side has gone, at least for writing; what it sent may still be there to read.
+    pub(crate) hangup: bool,
+}
+
+impl Readiness {
+    fn of(event: Event) -> Self {
+        let Event { flags, data, .. } = event;
+        let over = EventFlags::HUP | EventFlags::ERR;
+        Self {
+            token: data.u64(),
+            readable: flags.intersects(EventFlags::IN | over),
+            writable: flags.intersects(EventFlags::OUT | EventFlags::ERR),
+            hangup: flags.intersects(EventFlags::RDHUP | over),
+        }
+    }
+}
+
+/// The set of descriptors waited for.
+pub(crate) struct Poll {
+    epoll: OwnedFd,
+    events: Vec<Event>,
+}
+
+impl Poll {
+    /// An empty set.
+    pub(crate) fn new() -> Result<Self, Errno> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        Ok(Self { epoll, events: Vec::with_capacity(BATCH) })
+    }
+
+    /// Waits for `fd` from now on; EEXIST if it is in the set already.
+    ///
+    /// Closing the last copy of a descriptor removes it. A copy that a child inherited keeps it
+    /// alive, so remove first what a child may hold.
+    pub(crate) fn add(&self, fd: impl AsFd, token: u64, interest: Interest) -> Result<(), Errno> {
+        let data = EventData::new_u64(token);
+        Ok(epoll::add(&self.epoll, fd, data, interest.flags())?)
+    }
+
+    /// Changes what is waited for on `fd`, and its token.
+    pub(crate) fn modify(
+        &self,
+        fd: impl AsFd,
+        token: u64,
+        interest: Interest,
+    ) -> Result<(), Errno> {
+        let data = EventData::new_u64(token);
+        Ok(epoll::modify(&self.epoll, fd, data, interest.flags())?)
+    }
+
+    /// No longer waits for `fd`.
+    pub(crate) fn remove(&self, fd: impl AsFd) -> Result<(), Errno> {
+        Ok(epoll::delete(&self.epoll, fd)?)
+    }
+
+    /// The set itself as a descriptor: readable when any member is ready.
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+
+    /// Sleeps until something is ready or `timeout` is over (None: for ever; zero: does not sleep).
+    ///
+    /// Comes back with nothing when the time is over or a signal handler ran. Never early because of
+    /// rounding: a wait for 1 ns takes a millisecond, so that a loop does not spin before a deadline.
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> Result<Vec<Readiness>, Errno> {
+        let timeout = timeout.map(whole_millis);
+        self.events.clear();
+        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), timeout.as_ref()) {
+            Ok(_) => Ok(self.events.iter().copied().map(Readiness::of).collect()),
+            Err(Raw::INTR) => Ok(Vec::new()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+/// The longest wait that epoll_wait(2) can express is about 24 days; waking up once a day costs nothing.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn whole_millis(timeout: Duration) -> Timespec {
+    let nanos = timeout.min(LONGEST).as_nanos();
+    let millis = i64::try_from(nanos.div_ceil(1_000_000)).unwrap_or(i64::MAX);
+    Timespec {
+        tv_sec: millis.wrapping_div(1000),
+        tv_nsec: millis.wrapping_rem(1000).saturating_mul(1_000_000),
+    }
+}
+
+impl std::fmt::Debug for Poll {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Poll").field("epoll", &self.epoll).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,122 @@
+//! Collects dead children: ours, and as PID 1 or subreaper everybody's.
+//!
+//! # Safety: why this file
+//!
+//! wait4(2) is the one call that also says what the dead process has used, and no safe crate has it.
+#![allow(unsafe_code, reason = "wait4 is only in libc")]
+
+use std::{fmt, mem::MaybeUninit, ptr, time::Duration};
+
+use super::{Errno, Pid};
+
+/// What a process used in its life, with its own reaped children.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Usage {
+    /// CPU time in user mode.
+    pub(crate) user: Duration,
+    /// CPU time in the kernel.
+    pub(crate) system: Duration,
+    /// The largest resident size, in bytes.
+    pub(crate) max_resident: u64,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ExitStatus {
+    raw: i32,
+    usage: Usage,
+}
+
+impl ExitStatus {
+    /// A status from the number that wait(2) gives, for tests and for a process that never ran.
+    pub(crate) const fn from_raw(raw: i32) -> Self {
+        let none = Duration::ZERO;
+        Self { raw, usage: Usage { user: none, system: none, max_resident: 0 } }
+    }
+
+    /// The exit code, if it exited.
+    pub(crate) fn code(self) -> Option<u8> {
+        libc::WIFEXITED(self.raw).then(|| u8::try_from(libc::WEXITSTATUS(self.raw)).ok()).flatten()
+    }
+
+    /// The signal that killed it, if one did.
+    pub(crate) fn signal(self) -> Option<i32> {
+        libc::WIFSIGNALED(self.raw).then(|| libc::WTERMSIG(self.raw))
+    }
+
+    /// Whether the kernel wrote a core.
+    pub(crate) fn core_dumped(self) -> bool {
+        libc::WIFSIGNALED(self.raw) && libc::WCOREDUMP(self.raw)
+    }
+
+    /// The number that a shell would show: the code, or 128 and the signal.
+    pub(crate) fn shell_code(self) -> u8 {
+        let signal = self.signal().and_then(|signal| u8::try_from(signal).ok());
+        signal.map_or(self.code().unwrap_or(u8::MAX), |signal| signal.saturating_add(128))
+    }
+
+    /// What it used.
+    pub(crate) fn usage(self) -> Usage {
+        self.usage
+    }
+}
+
+impl fmt::Debug for ExitStatus {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.signal(), self.code()) {
+            (Some(signal), _) => write!(out, "signal {signal}"),
+            (None, code) => write!(out, "code {}", code.unwrap_or(u8::MAX)),
+        }
+    }
+}
+
+/// The next dead child, if there is one now. Call it until it says None: one SIGCHLD may stand for many.
+pub(crate) fn reap() -> Option<(Pid, ExitStatus)> {
+    wait(-1)
+}
+
+/// The same for one child only, leaving the others to be reaped elsewhere.
+pub(crate) fn reap_one(pid: Pid) -> Option<(Pid, ExitStatus)> {
+    wait(pid.get())
+}
+
+fn wait(whom: i32) -> Option<(Pid, ExitStatus)> {
+    loop {
+        let mut raw = 0;
+        let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+        // SAFETY: both pointers are to live, writable places of the right type; WNOHANG returns at once.
+        let found = unsafe {
+            libc::wait4(whom, ptr::from_mut(&mut raw), libc::WNOHANG, usage.as_mut_ptr())
+        };
+        if found == -1 && nix::errno::Errno::last() == nix::errno::Errno::EINTR {
+            continue;
+        }
+        // Zero: children, but none is dead. -1: no children (ECHILD).
+        let pid = Pid::new(found)?;
+        // SAFETY: all bytes zero are a valid rusage, and the kernel has filled it in.
+        let usage = unsafe { usage.assume_init() };
+        return Some((pid, ExitStatus { raw, usage: Usage::of(&usage) }));
+    }
+}
+
+impl Usage {
+    fn of(usage: &libc::rusage) -> Self {
+        let kilobytes = u64::try_from(usage.ru_maxrss).unwrap_or_default();
+        Self {
+            user: duration(usage.ru_utime),
+            system: duration(usage.ru_stime),
+            max_resident: kilobytes.saturating_mul(1024),
+        }
+    }
+}
+
+fn duration(time: libc::timeval) -> Duration {
+    let micros = u32::try_from(time.tv_usec).unwrap_or_default();
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), micros.saturating_mul(1000))
+}
+
+/// From now on orphans below us become our children, as they would PID 1's (`PR_SET_CHILD_SUBREAPER`).
+pub(crate) fn subreaper() -> Result<(), Errno> {
+    // The value of the argument does not matter, only that there is one.
+    Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
+}
