@@ -115,16 +115,7 @@ impl Lines {
 
     /// Forgets everything up to and with the newline at `end`, or all of it.
     fn advance(&mut self, end: Option<usize>) {
-        match end {
-            Some(end) => {
-                self.start = end.saturating_add(1);
-                self.searched = self.start;
-            }
-            None => {
-                self.buffer.clear();
-                self.start = 0;
-                self.searched = 0;
-            }
-        }
+        self.start = end.map_or(self.buffer.len(), |end| end.saturating_add(1));
+        self.searched = self.start;
     }
 }

@@ -47,11 +47,15 @@ pub struct Passed {
 pub struct Options {
     /// The generation, for `SERVER_STARTER_GENERATION`.
     pub generation: u64,
-    /// The master's pid as the worker sees its parent. einhorn's libraries believe nothing else of einhorn's
-    /// unless this is their parent, so without it no `EINHORN_*` is set.
+    /// The master's pid as the worker sees its parent: einhorn's libraries ignore all else unless
+    /// `EINHORN_MASTER_PID` is their parent's, so without it no `EINHORN_*` is set.
     pub master_pid: Option<u32>,
     /// The path of the socket on which einhorn acknowledgements are taken.
     pub einhorn_socket: Option<String>,
+    /// Whether to set `UNICORN_FD`: only where `LISTEN_PID` is not. unicorn has read both since 5.0;
+    /// given both, it lists each socket twice, and its stop fails with EBADF before its workers are
+    /// done (seen with 6.0).
+    pub unicorn: bool,
 }
 
 /// The variables of every dialect, sorted as they are listed in the documentation. Nothing when
@@ -65,7 +69,7 @@ pub fn environment(sockets: &[Passed], options: &Options) -> Vec<(String, String
         set("LISTEN_FDS", sockets.len().to_string());
         set("LISTEN_FDNAMES", names(sockets));
         set("NGINX", nginx(sockets));
-        set("UNICORN_FD", numbers(streams(sockets), ","));
+        set("UNICORN_FD", unicorn(sockets, options));
         set("FPM_SOCKETS", php_fpm(sockets));
         set("SERVER_STARTER_PORT", server_starter::port(sockets));
         set("SERVER_STARTER_GENERATION", options.generation.to_string());
@@ -94,15 +98,24 @@ fn numbers<'a>(sockets: impl Iterator<Item = &'a Passed>, separator: &str) -> St
     numbers.join(separator)
 }
 
-/// nginx reads a number at each semicolon, the last one included.
+/// nginx reads a number at each semicolon, the last one included, and finds out address and kind by
+/// itself. Seen with 1.22: it stays in the foreground whatever `daemon` says, leaves its parent
+/// alone, and keeps the file of an inherited Unix socket when it stops; but it closes what its
+/// configuration does not mention, and removes such a Unix socket's file.
 fn nginx(sockets: &[Passed]) -> String {
-    sockets.iter().map(|socket| format!("{};", socket.fd)).collect()
+    format!("{};", numbers(sockets.iter(), ";"))
 }
 
-/// php-fpm matches by text, cuts at commas and equals signs, and has no UDP.
+fn unicorn(sockets: &[Passed], options: &Options) -> String {
+    if options.unicorn { numbers(streams(sockets), ",") } else { String::new() }
+}
+
+/// php-fpm compares with the text of its `listen` settings, cuts at commas and equals signs, and
+/// knows neither UDP nor abstract sockets. Seen with 8.2: it removes the file of every Unix socket
+/// it was given, at once when no pool uses it, else when it stops.
 fn php_fpm(sockets: &[Passed]) -> String {
     let entries: Vec<String> = streams(sockets)
-        .filter(|socket| !socket.address.contains([',', '=']))
+        .filter(|socket| !socket.address.contains([',', '=', '@']))
         .map(|socket| format!("{}={}", socket.address, socket.fd))
         .collect();
     entries.join(",")
@@ -113,10 +126,19 @@ fn einhorn(sockets: &[Passed], options: &Options, set: &mut impl FnMut(&str, Str
     set("EINHORN_MASTER_PID", master.to_string());
     set("EINHORN_SOCK_PATH", options.einhorn_socket.clone().unwrap_or_default());
     set("EINHORN_FD_COUNT", sockets.len().to_string());
+    // Ruby's libraries before 0.3 read this instead of the count.
     set("EINHORN_FDS", numbers(sockets.iter(), " "));
     for (index, socket) in sockets.iter().enumerate() {
         set(&format!("EINHORN_FD_{index}"), socket.fd.to_string());
-        let family = if socket.kind == Kind::Unix { "AF_UNIX" } else { "AF_INET" };
-        set(&format!("EINHORN_FD_FAMILY_{index}"), family.to_string());
+        set(&format!("EINHORN_FD_FAMILY_{index}"), family(socket).to_string());
+    }
+}
+
+/// A constant of Python's `socket` module, by name.
+fn family(socket: &Passed) -> &'static str {
+    match socket.kind {
+        Kind::Unix => "AF_UNIX",
+        Kind::Tcp | Kind::Udp if socket.address.starts_with('[') => "AF_INET6",
+        Kind::Tcp | Kind::Udp => "AF_INET",
     }
 }

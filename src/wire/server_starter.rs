@@ -1,6 +1,7 @@
-//! The variable in which Server::Starter tells a worker its sockets: `SERVER_STARTER_PORT`.
+//! The variable in which `Server::Starter` tells a worker its sockets: `SERVER_STARTER_PORT`.
 //!
-//! `host:port=fd` or `/path=fd`, separated by semicolons.
+//! `host:port=fd` or `/path=fd`, separated by semicolons. Every reader takes what it finds there
+//! for a listening stream socket.
 
 use alloc::{
     format,
@@ -8,14 +9,14 @@ use alloc::{
     vec::Vec,
 };
 
-use super::listen::Passed;
+use super::listen::{Kind, Passed};
 
-/// The variable's text. Left out is a socket whose address holds `;` or `=`, since every reader splits there.
+/// The variable's text. UDP is left out, and an address with `;` or `=`, where readers split.
 #[must_use]
 pub fn port(sockets: &[Passed]) -> String {
     let entries: Vec<String> = sockets
         .iter()
-        .filter(|socket| !socket.address.contains([';', '=']))
+        .filter(|socket| socket.kind != Kind::Udp && !socket.address.contains([';', '=']))
         .map(|socket| format!("{}={}", socket.address, socket.fd))
         .collect();
     entries.join(";")

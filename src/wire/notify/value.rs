@@ -26,16 +26,7 @@ pub(super) fn read(line: &[u8]) -> Read {
     let Ok(value) = core::str::from_utf8(value) else {
         return Read::Malformed;
     };
-    match known(key, value) {
-        Some(Some(notice)) => Read::Known(notice),
-        Some(None) => Read::Malformed,
-        None => Read::Unknown,
-    }
-}
-
-/// Nothing for an unknown key; for a known one, what its value means, if it means anything.
-fn known(key: &[u8], value: &str) -> Option<Option<Notice>> {
-    Some(match key {
+    let notice = match key {
         b"READY" => flag(value, Notice::Ready),
         b"STOPPING" => flag(value, Notice::Stopping),
         b"RELOADING" => flag(value, Notice::Reloading),
@@ -55,8 +46,9 @@ fn known(key: &[u8], value: &str) -> Option<Option<Notice>> {
         b"NOTIFYACCESS" => access(value).map(Notice::NotifyAccess),
         b"BARRIER" => flag(value, Notice::Barrier),
         b"X_RESTART" => flag(value, Notice::RestartRequested),
-        _ => return None,
-    })
+        _ => return Read::Unknown,
+    };
+    notice.map_or(Read::Malformed, Read::Known)
 }
 
 fn flag(value: &str, notice: Notice) -> Option<Notice> {

@@ -1,0 +1,39 @@
+//! einhorn's acknowledgement, from each of its libraries.
+
+use dutch_master::wire::einhorn::{Ack, EinhornError, LINE_LIMIT, parse};
+use proptest::prelude::*;
+
+#[test]
+fn each_librarys_acknowledgement_is_read() {
+    let lines: [&[u8]; 5] = [
+        b"{\"command\":\"worker:ack\",\"pid\":4711}\n",
+        b"{\"pid\": 4711, \"command\": \"worker:ack\"}",
+        b"---%0Acommand: worker:ack%0Apid: 4711%0A\n",
+        b"---%0A:command: worker:ack%0A:pid: 4711%0A",
+        b"---%0Acommand: 'worker:ack'%0Apid: 4711%0Akeep-open: false%0A",
+    ];
+    for line in lines {
+        assert_eq!(parse(line), Ok(Ack { pid: 4711 }), "{}", String::from_utf8_lossy(line));
+    }
+}
+
+#[test]
+fn anything_else_is_refused_by_name() {
+    assert_eq!(parse(b"hello"), Err(EinhornError::Malformed));
+    assert_eq!(parse(b"[1]"), Err(EinhornError::Malformed));
+    assert_eq!(parse(b"\xff"), Err(EinhornError::Malformed));
+    assert_eq!(parse(&[b' '; LINE_LIMIT + 1]), Err(EinhornError::TooLong));
+    let other = parse(b"{\"command\":\"state\"}");
+    assert_eq!(other, Err(EinhornError::OtherCommand("state".into())));
+    for pid in ["0", "-1", "2147483648", "\"7\"", "1.5", "null"] {
+        let line = format!("{{\"command\":\"worker:ack\",\"pid\":{pid}}}");
+        assert_eq!(parse(line.as_bytes()), Err(EinhornError::BadPid), "{pid}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_line_panics(line in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = parse(&line);
+    }
+}
