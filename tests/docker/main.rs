@@ -1,0 +1,1 @@
+//! The product in containers, driven by the docker command line.
