@@ -1,0 +1,142 @@
+//! What a look into a container needs where there is no shell: one question, one answer.
+
+use std::{
+    env, fs,
+    os::unix::process::ExitStatusExt,
+    process::{Command, ExitCode, ExitStatus},
+    sync::{Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use nix::sched::{CloneFlags, unshare};
+use tools::{
+    attempt::{Class, Request, one_shot},
+    notify,
+};
+
+const USAGE: &str =
+    "usage: probe get ADDRESS PATH   the body; exit 1 where there is no right answer
+       probe cat FILE
+       probe ls DIRECTORY
+       probe processes          pid, state, name and parent of everything in /proc
+       probe notify MESSAGE     to NOTIFY_SOCKET
+       probe signal PID NUMBER  (the container has no kill)
+       probe pid1 COMMAND...    runs COMMAND as PID 1 of a new PID namespace; its exit code
+       probe exit-codes COMMAND...  for 0..=255 runs COMMAND (`{}` becomes the number) as PID 1;
+                                prints each pair that differs and exits 1, or 'all 256 agree'";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match run(&words) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("probe: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[&str]) -> Result<ExitCode, String> {
+    match words {
+        ["get", address, path] => get(address, path)?,
+        ["cat", path] => {
+            print!("{}", fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?);
+        }
+        ["ls", path] => {
+            for entry in fs::read_dir(path).map_err(|error| format!("{path}: {error}"))? {
+                println!("{}", entry.map_err(|error| error.to_string())?.file_name().display());
+            }
+        }
+        ["processes"] => processes()?,
+        ["notify", message] => {
+            if !notify::send(message).map_err(|error| format!("NOTIFY_SOCKET: {error}"))? {
+                return Err("NOTIFY_SOCKET is not set".to_owned());
+            }
+        }
+        ["signal", pid, number] => signal(pid, number)?,
+        ["pid1", command @ ..] => return Ok(ExitCode::from(shell_code(pid1(command)?))),
+        ["exit-codes", command @ ..] => return exit_codes(command),
+        _ => return Err(USAGE.to_owned()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn get(address: &str, path: &str) -> Result<(), String> {
+    let request = Request {
+        address: address.parse()?,
+        path: path.to_owned(),
+        expect: None,
+        timeout: Duration::from_secs(10),
+    };
+    let outcome = one_shot(&request, 1);
+    if let Some((_, body)) = &outcome.answer {
+        print!("{body}");
+    }
+    if outcome.class == Class::Ok { Ok(()) } else { Err(outcome.class.name().to_owned()) }
+}
+
+fn processes() -> Result<(), String> {
+    for entry in fs::read_dir("/proc").map_err(|error| error.to_string())?.flatten() {
+        let Ok(line) = fs::read_to_string(entry.path().join("stat")) else { continue };
+        let Some((start, rest)) = line.split_once(" (") else { continue };
+        let Some((name, rest)) = rest.rsplit_once(") ") else { continue };
+        let mut fields = rest.split(' ');
+        let (state, parent) = (fields.next().unwrap_or("?"), fields.next().unwrap_or("?"));
+        if start.parse::<u32>().is_ok() {
+            println!("{start} {state} {name} {parent}");
+        }
+    }
+    Ok(())
+}
+
+fn signal(pid: &str, number: &str) -> Result<(), String> {
+    let parse = |text: &str| text.parse::<i32>().map_err(|_| format!("{text}: no number"));
+    let signal = nix::sys::signal::Signal::try_from(parse(number)?).map_err(|e| e.to_string())?;
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(parse(pid)?), signal)
+        .map_err(|error| format!("{pid}: {error}"))
+}
+
+/// Runs a command as PID 1 of a PID namespace of its own, and waits for it.
+fn pid1(command: &[&str]) -> Result<ExitStatus, String> {
+    let (program, arguments) = command.split_first().ok_or(USAGE)?;
+    unshare(CloneFlags::CLONE_NEWPID).map_err(|error| format!("a PID namespace: {error}"))?;
+    Command::new(program).args(arguments).status().map_err(|error| format!("{program}: {error}"))
+}
+
+fn shell_code(status: ExitStatus) -> u8 {
+    let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(255);
+    u8::try_from(code).unwrap_or(255)
+}
+
+fn exit_codes(command: &[&str]) -> Result<ExitCode, String> {
+    let left = Mutex::new(0..=255_u8);
+    let wrong = Mutex::new(vec![]);
+    let itself = env::current_exe().map_err(|error| error.to_string())?;
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some(code) = next() {
+                    let words = command.iter().map(|word| word.replace("{}", &code.to_string()));
+                    let output = Command::new(&itself).arg("pid1").args(words).output();
+                    let got = output.as_ref().ok().and_then(|output| output.status.code());
+                    if got != Some(code.into()) {
+                        let log = output.map(|output| output.stderr).unwrap_or_default();
+                        let log = String::from_utf8_lossy(&log).into_owned();
+                        wrong.lock().unwrap_or_else(PoisonError::into_inner).push((code, got, log));
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().unwrap_or_else(PoisonError::into_inner);
+    for (code, got, log) in &wrong {
+        println!("{code} became {got:?}: {log}");
+    }
+    if wrong.is_empty() {
+        println!("all 256 agree");
+    }
+    Ok(ExitCode::from(u8::from(!wrong.is_empty())))
+}
