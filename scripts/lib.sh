@@ -1,0 +1,138 @@
+# What the scripts share: where things are, what must be installed, a container engine, and cleaning up.
+# Sourced, never run. Whatever is made here is undone when the script ends, however it ends.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+
+say() { printf '%s\n' "== $*" >&2; }
+die() { printf '%s\n' "$(basename "$0"): $*" >&2; exit 1; }
+
+# --- undoing -----------------------------------------------------------------------------------
+
+undo_list=()
+
+# Registers a command that is run when the script ends; the last one registered is run first.
+undo() { undo_list=("$*" ${undo_list[@]+"${undo_list[@]}"}); }
+
+undo_all() {
+    local status=$? step
+    trap - EXIT
+    trap '' INT TERM HUP
+    for step in ${undo_list[@]+"${undo_list[@]}"}; do
+        eval "$step" || say "could not undo: $step"
+    done
+    exit "$status"
+}
+trap undo_all EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+
+# A new directory, in the variable named, that is gone when the script ends.
+temporary() {
+    local made
+    made=$(mktemp -d "${TMPDIR:-/tmp}/dutch-master-$1.XXXXXX")
+    printf -v "$1" %s "$made"
+    undo "rm -rf --one-file-system '$made'"
+}
+
+# --- packages ----------------------------------------------------------------------------------
+
+apt_updated=
+
+# ensure COMMAND PACKAGE...: installs Debian's packages unless the command is there already.
+ensure() {
+    local command=$1 become=()
+    shift
+    PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+    command -v "$command" >/dev/null && return
+    command -v apt-get >/dev/null || die "$command is missing and this is no Debian: install $*"
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || die "$command is missing: as root, apt-get install $*"
+        become=(sudo)
+    fi
+    say "$command is missing: installing Debian's $*"
+    if [ -z "$apt_updated" ]; then
+        ${become[@]+"${become[@]}"} apt-get update -qq </dev/null >&2
+        apt_updated=yes
+    fi
+    DEBIAN_FRONTEND=noninteractive ${become[@]+"${become[@]}"} \
+        apt-get install -y -qq --no-install-recommends "$@" </dev/null >&2
+    command -v "$command" >/dev/null || die "$* did not bring $command"
+}
+
+ensure_rust() {
+    command -v cargo >/dev/null || PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
+    command -v cargo >/dev/null || die "cargo is missing: a Rust toolchain is the one thing to bring along"
+    ensure cc gcc libc6-dev
+    ensure readelf binutils
+}
+
+ensure_node() { ensure node nodejs; }
+
+# --- the engine --------------------------------------------------------------------------------
+
+engine_label=org.dutch-master.run=$$-$RANDOM
+export DM_LABEL=$engine_label
+
+# A container engine that answers: the one that runs, or a private one that ends with this script.
+# Containers that carry $DM_LABEL and images whose name begins with dm-test-$$ go in either case.
+ensure_engine() {
+    if command -v docker >/dev/null && docker info >/dev/null 2>&1; then
+        say "using the container engine that runs here"
+    else
+        ensure dockerd docker.io
+        ensure iptables iptables
+        ensure docker docker.io
+        start_engine
+    fi
+    undo clean_engine
+    export DOCKER_BUILDKIT=0 DOCKER_CLI_HINTS=false
+}
+
+clean_engine() {
+    local ids
+    ids=$(docker ps -aq --filter "label=$engine_label") || return 0
+    [ -z "$ids" ] || docker rm -f $ids >/dev/null
+    ids=$(docker images --format '{{.Repository}}:{{.Tag}}' "dm-test-$$*")
+    [ -z "$ids" ] || docker rmi -f $ids >/dev/null
+    docker image prune -f --filter "label=$engine_label" >/dev/null
+}
+
+start_engine() {
+    local tries
+    [ "$(id -u)" = 0 ] || die "no container engine answers, and only root can start one"
+    engine=$(mktemp -d "${TMPDIR:-/tmp}/dm-engine.XXXXXX")
+    say "no container engine answers: starting a private one in $engine"
+    undo stop_engine
+    # No bridge and no firewall rules: containers get loopback, and the machine stays as it was.
+    setsid dockerd --data-root "$engine/data" --exec-root "$engine/exec" --pidfile "$engine/pid" \
+        -H "unix://$engine/docker.sock" --bridge=none --iptables=false --ip6tables=false \
+        --ip-masq=false --exec-opt native.cgroupdriver=cgroupfs \
+        --cgroup-parent "/$(basename "$engine")" >"$engine/log" 2>&1 </dev/null &
+    engine_pid=$!
+    export DOCKER_HOST=unix://$engine/docker.sock
+    for tries in $(seq 300); do
+        docker info >/dev/null 2>&1 && return
+        kill -0 "$engine_pid" 2>/dev/null || break
+        sleep 0.2
+    done
+    tail -n 20 "$engine/log" >&2
+    die "the container engine did not start"
+}
+
+stop_engine() {
+    local tries mount
+    kill -TERM "$engine_pid" 2>/dev/null
+    for tries in $(seq 150); do
+        kill -0 "$engine_pid" 2>/dev/null || break
+        sleep 0.2
+    done
+    kill -KILL -- "-$engine_pid" 2>/dev/null
+    wait "$engine_pid" 2>/dev/null
+    awk -v under="$engine/" 'index($5, under) == 1 { print $5 }' /proc/self/mountinfo | sort -r |
+        while read -r mount; do umount -l "$mount"; done
+    rm -rf --one-file-system "$engine"
+    find /sys/fs/cgroup -depth -type d -path "*/$(basename "$engine")*" -exec rmdir {} + 2>/dev/null
+    return 0
+}
