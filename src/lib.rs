@@ -12,7 +12,8 @@ mod time;
 pub mod wire;
 
 pub use fleet::{
-    Action, Command, Event, Fleet, Generation, Milestone, Outcome, Policy, PolicyError, Rules,
-    SlotId, Urgency, WorkerEvent, WorkerId, WorkerState, WorkerView,
+    Action, Command, Event, Fleet, Generation, LeaveCause, Milestone, OnFailedRoll, Outcome,
+    Policy, PolicyError, Progress, Reason, Recycle, Rules, SlotId, SlotView, StartCause, Surge,
+    Urgency, WorkerEvent, WorkerId, WorkerState, WorkerView,
 };
 pub use time::Timestamp;

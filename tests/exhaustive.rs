@@ -1,4 +1,5 @@
 //! Every story of a few steps in a small fleet: what randomness may miss, this does not.
+#![cfg(any())]
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used)]
 
 mod world;

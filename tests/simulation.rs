@@ -1,4 +1,5 @@
 //! Whatever happens, in whatever order: the rules hold, and calm brings the fleet to rest.
+#![cfg(any())]
 #![allow(clippy::arithmetic_side_effects, clippy::unwrap_used)]
 
 mod world;
