@@ -15,6 +15,7 @@ pub(crate) mod reap;
 pub(crate) mod signals;
 pub(crate) mod sockets;
 pub(crate) mod spawn;
+mod sockopt;
 pub(crate) mod steer;
 pub(crate) mod terminal;
 pub(crate) mod users;

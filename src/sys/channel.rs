@@ -8,7 +8,7 @@ use std::{
 
 use rustix::io::Errno;
 
-/// A datagram socket bound at a path, for sd_notify(3). Removes its file when dropped.
+/// A datagram socket bound at a path, for `sd_notify(3)`. Removes its file when dropped.
 #[derive(Debug)]
 pub(crate) struct NotifySocket {
     fd: OwnedFd,

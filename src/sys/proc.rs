@@ -1,8 +1,15 @@
 //! How much memory and CPU time processes use, read from a directory handle of /proc.
+//!
+//! Any process may vanish at any moment: then it simply does not count.
 
-use std::time::Duration;
+use std::{io::Read, time::Duration};
 
 use cap_std::fs::Dir;
+
+/// `USER_HZ`, the unit of times in /proc: 100 on every architecture that Rust runs Linux on.
+const TICK: Duration = Duration::from_millis(10);
+/// `stat` has about 350 bytes, `statm` 50; anything longer is not one of them.
+const LONGEST: u64 = 4096;
 
 /// What processes use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,12 +22,143 @@ pub(crate) struct Usage {
     pub(crate) processes: u32,
 }
 
+impl Usage {
+    fn add(&mut self, other: Self) {
+        self.resident = self.resident.saturating_add(other.resident);
+        self.cpu = self.cpu.saturating_add(other.cpu);
+        self.processes = self.processes.saturating_add(other.processes);
+    }
+}
+
 /// What one process uses; nothing when it is gone.
-pub(crate) fn process(_proc: &Dir, _pid: u32) -> Option<Usage> {
-    None
+pub(crate) fn process(proc: &Dir, pid: u32) -> Option<Usage> {
+    let stat = stat(&read(proc, pid, "stat")?)?;
+    usage(proc, pid, stat)
 }
 
 /// What all processes of each of these process groups use, in the order asked.
-pub(crate) fn groups(_proc: &Dir, groups: &[u32]) -> Vec<Usage> {
-    vec![Usage::default(); groups.len()]
+pub(crate) fn groups(proc: &Dir, groups: &[u32]) -> Vec<Usage> {
+    let mut sums = vec![Usage::default(); groups.len()];
+    for pid in pids(proc) {
+        let Some(stat) = read(proc, pid, "stat").and_then(|text| stat(&text)) else { continue };
+        for (_, sum) in groups.iter().zip(&mut sums).filter(|(group, _)| **group == stat.group) {
+            sum.add(usage(proc, pid, stat).unwrap_or_default());
+        }
+    }
+    sums
+}
+
+fn pids(proc: &Dir) -> impl Iterator<Item = u32> {
+    let entries = proc.entries().into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// What we need of `/proc/PID/stat` (`proc_pid_stat(5)`).
+#[derive(Clone, Copy)]
+struct Stat {
+    group: u32,
+    cpu: Duration,
+}
+
+/// The name of a program may hold spaces, brackets and line ends, so fields are counted from its last bracket on.
+fn stat(text: &str) -> Option<Stat> {
+    let (_, fields) = text.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace();
+    let group = fields.nth(2)?.parse().ok()?;
+    let user: u32 = fields.nth(8)?.parse().ok()?;
+    let system: u32 = fields.next()?.parse().ok()?;
+    Some(Stat { group, cpu: TICK.saturating_mul(user.saturating_add(system)) })
+}
+
+fn usage(proc: &Dir, pid: u32, stat: Stat) -> Option<Usage> {
+    let text = read(proc, pid, "statm")?;
+    let pages: u64 = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    let page = u64::try_from(rustix::param::page_size()).ok()?;
+    Some(Usage { resident: pages.saturating_mul(page), cpu: stat.cpu, processes: 1 })
+}
+
+fn read(proc: &Dir, pid: u32, file: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let file = proc.open(format!("{pid}/{file}")).ok()?;
+    file.take(LONGEST).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
+
+    use std::{
+        os::unix::process::CommandExt,
+        process::{Child, Command, Stdio},
+    };
+
+    use super::*;
+
+    fn proc() -> Dir {
+        Dir::open_ambient_dir("/proc", cap_std::ambient_authority()).unwrap()
+    }
+
+    /// Three `sleep`s in a process group of their own.
+    fn group() -> [Child; 3] {
+        let sleep = |group| {
+            let mut command = Command::new("sleep");
+            command.arg("60").process_group(group).stdin(Stdio::null()).spawn().unwrap()
+        };
+        let leader = sleep(0);
+        let group = i32::try_from(leader.id()).unwrap();
+        [leader, sleep(group), sleep(group)]
+    }
+
+    #[test]
+    fn our_own_memory_and_time_are_seen() {
+        let before = process(&proc(), std::process::id()).unwrap();
+        assert!(before.resident > 100_000 && before.resident < 1 << 32, "{before:?}");
+        let ballast = vec![1u8; 64 << 20];
+        let mut sum = 0u64;
+        while process(&proc(), std::process::id()).unwrap().cpu < before.cpu + 5 * TICK {
+            sum = ballast.iter().fold(sum, |sum, &byte| sum.wrapping_mul(31) + u64::from(byte));
+        }
+        let after = process(&proc(), std::process::id()).unwrap();
+        assert!(after.resident > before.resident + (32 << 20), "{before:?} {after:?} {sum}");
+    }
+
+    #[test]
+    fn a_group_is_the_sum_of_its_processes() {
+        let mut children = group();
+        let [leader, ..] = &children;
+        let found = groups(&proc(), &[leader.id(), u32::MAX]);
+        let alone = process(&proc(), leader.id()).unwrap();
+        for child in &mut children {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert_eq!(found[0].processes, 3);
+        assert!(found[0].resident > 2 * alone.resident);
+        assert_eq!(found[1], Usage::default());
+    }
+
+    #[test]
+    fn a_process_that_is_gone_uses_nothing() {
+        let mut child = Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        assert_eq!(process(&proc(), child.id()), None);
+    }
+
+    #[test]
+    fn the_strangest_names_of_programs_are_read_over() {
+        for name in ["a b", ") R 1 2 3", "((", "x)\n1 (y", "\u{fffd}"] {
+            let text =
+                format!("77 ({name}) S 1 55 55 0 -1 4194560 1 2 3 4 250 50 9 9 20 0 1 0 7 8 9");
+            let stat = stat(&text).unwrap();
+            assert_eq!((stat.group, stat.cpu), (55, Duration::from_secs(3)));
+        }
+    }
+
+    #[test]
+    fn half_a_line_is_no_process() {
+        for text in ["", "1", "1 (x", "1 (x)", "1 (x) S 1 5 5 0 -1 4 1 2 3 4 250"] {
+            assert!(stat(text).is_none());
+        }
+    }
 }

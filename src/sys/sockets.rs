@@ -1,13 +1,33 @@
 //! Opens the listening sockets that the master holds for its whole life.
+//!
+//! Every socket comes out non-blocking and close-on-exec: which worker gets it, and as which number, is decided elsewhere.
+//! Addresses are literal; nothing here asks a resolver.
+
+mod fault;
+mod unix;
 
 use std::{
     fmt,
-    net::SocketAddr,
-    os::fd::{BorrowedFd, OwnedFd},
-    path::PathBuf,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::{Path, PathBuf},
 };
 
-use rustix::io::Errno;
+use nix::sys::socket::getsockopt;
+use rustix::{
+    io::Errno,
+    net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt},
+};
+
+pub(crate) use fault::{Fault, SocketError};
+
+use super::sockopt::{TcpInfoHead, errno};
+
+/// What the kernel has allowed by default since 5.4; net.core.somaxconn caps it. A short queue drops connections in a burst.
+const BACKLOG: u32 = 4096;
 
 /// Where clients connect to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -22,36 +42,32 @@ pub(crate) enum Address {
     Abstract(Vec<u8>),
 }
 
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Udp(address) => write!(f, "udp://{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Abstract(name) => write!(f, "unix:@{}", name.escape_ascii()),
+        }
+    }
+}
+
 /// How a socket is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {
     /// Length of the accept queue; the kernel caps it at net.core.somaxconn.
     pub(crate) backlog: Option<u32>,
-    /// Whether an IPv6 socket refuses IPv4 clients.
+    /// Whether an IPv6 socket refuses IPv4 clients. Unset, `[::]` takes both.
     pub(crate) v6only: Option<bool>,
     /// Whether several sockets share the port, each with its own accept queue.
     pub(crate) reuse_port: bool,
-    /// Permissions of a unix socket's file.
+    /// Permissions of a unix socket's file; by default what the umask leaves.
     pub(crate) mode: Option<u32>,
     /// Owner of a unix socket's file.
     pub(crate) uid: Option<u32>,
     /// Group of a unix socket's file.
     pub(crate) gid: Option<u32>,
-}
-
-/// Why a socket could not be opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SocketError {
-    /// The address asked for.
-    pub(crate) address: Address,
-    /// What the kernel said.
-    pub(crate) errno: Errno,
-}
-
-impl fmt::Display for SocketError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.address, self.errno)
-    }
 }
 
 /// How full a listening socket's accept queue is.
@@ -64,21 +80,118 @@ pub(crate) struct AcceptQueue {
 }
 
 /// Opens a non-blocking, close-on-exec socket that listens on the address.
-pub(crate) fn listen(address: &Address, _options: &Options) -> Result<OwnedFd, SocketError> {
-    Err(SocketError { address: address.clone(), errno: Errno::NOSYS })
+pub(crate) fn listen(address: &Address, options: &Options) -> Result<OwnedFd, SocketError> {
+    let opened = match address {
+        Address::Tcp(at) => inet_or_fallback(*at, SocketType::STREAM, options),
+        Address::Udp(at) => inet_or_fallback(*at, SocketType::DGRAM, options),
+        Address::Unix(path) => unix::listen(path, options),
+        Address::Abstract(name) => abstract_name(name, options),
+    };
+    opened.map_err(|fault| SocketError { address: address.clone(), fault })
 }
 
-/// The address a socket is bound to, as a user would write it.
-pub(crate) fn local_address(_fd: BorrowedFd<'_>) -> Result<Address, Errno> {
-    Err(Errno::NOSYS)
+/// Opens so many sockets on one TCP or UDP port, each with a queue of its own; their order is the one that steering counts by.
+///
+/// With `SO_REUSEPORT` the kernel lets any program of our user join a port that is taken. So the port is claimed alone first:
+/// a port in use is an error here, too. Port 0 means the same free port for all of them.
+pub(crate) fn lanes(
+    address: &Address,
+    options: &Options,
+    count: usize,
+) -> Result<Vec<OwnedFd>, SocketError> {
+    let claim = listen(address, &Options { reuse_port: false, ..*options })?;
+    let named = local_address(claim.as_fd())
+        .map_err(|errno| SocketError { address: address.clone(), fault: Fault::Other(errno) })?;
+    drop(claim);
+    let options = Options { reuse_port: true, ..*options };
+    (0..count).map(|_| listen(&named, &options)).collect()
+}
+
+/// The address a socket is bound to.
+pub(crate) fn local_address(fd: BorrowedFd<'_>) -> Result<Address, Errno> {
+    let name = net::getsockname(fd)?;
+    if name.address_family() == AddressFamily::UNIX {
+        let name = SocketAddrUnix::try_from(name)?;
+        return match (name.path_bytes(), name.abstract_name()) {
+            (Some(path), _) => {
+                Ok(Address::Unix(Path::new(std::ffi::OsStr::from_bytes(path)).into()))
+            }
+            (None, Some(name)) => Ok(Address::Abstract(name.to_vec())),
+            (None, None) => Err(Errno::ADDRNOTAVAIL),
+        };
+    }
+    let at = SocketAddr::try_from(name)?;
+    let is_udp = sockopt::socket_type(fd)? == SocketType::DGRAM;
+    Ok(if is_udp { Address::Udp(at) } else { Address::Tcp(at) })
 }
 
 /// How full a listening TCP socket's accept queue is.
-pub(crate) fn accept_queue(_fd: BorrowedFd<'_>) -> Result<AcceptQueue, Errno> {
-    Err(Errno::NOSYS)
+pub(crate) fn accept_queue(fd: BorrowedFd<'_>) -> Result<AcceptQueue, Errno> {
+    if !sockopt::socket_acceptconn(fd)? {
+        return Err(Errno::INVAL);
+    }
+    // For a listening socket the kernel puts the queue's length where unacknowledged segments are counted otherwise,
+    // and its limit where selectively acknowledged ones are (tcp_get_info).
+    let [.., length, limit] = getsockopt(&fd, TcpInfoHead).map_err(errno)?;
+    Ok(AcceptQueue { length, limit })
 }
 
-/// Sets whether calls on the open file description wait.
-pub(crate) fn set_nonblocking(_fd: BorrowedFd<'_>, _on: bool) -> Result<(), Errno> {
-    Err(Errno::NOSYS)
+/// Sets whether calls on the open file description wait. Whoever else holds it is affected, too.
+pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
+    rustix::io::ioctl_fionbio(fd, on)
 }
+
+/// A kernel without IPv6 serves `[::]` on IPv4, unless IPv6 alone was asked for.
+fn inet_or_fallback(at: SocketAddr, kind: SocketType, options: &Options) -> Result<OwnedFd, Fault> {
+    match inet(at, kind, options) {
+        Err(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL)
+            if at.is_ipv6() && at.ip().is_unspecified() && options.v6only != Some(true) =>
+        {
+            inet(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), at.port()), kind, options)
+        }
+        result => result,
+    }
+    .map_err(Fault::of_port)
+}
+
+fn inet(at: SocketAddr, kind: SocketType, options: &Options) -> Result<OwnedFd, Errno> {
+    let family = if at.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let fd = socket(family, kind)?;
+    if at.is_ipv6() {
+        // Set either way: net.ipv6.bindv6only may have turned the default around.
+        sockopt::set_ipv6_v6only(&fd, options.v6only.unwrap_or(!at.ip().is_unspecified()))?;
+    }
+    if kind == SocketType::STREAM {
+        // Connections of a former master in TIME_WAIT don't keep the port. For UDP the same option would let others steal it.
+        sockopt::set_socket_reuseaddr(&fd, true)?;
+    }
+    sockopt::set_socket_reuseport(&fd, options.reuse_port)?;
+    net::bind(&fd, &at)?;
+    if kind == SocketType::STREAM {
+        net::listen(&fd, backlog(options))?;
+    }
+    Ok(fd)
+}
+
+fn abstract_name(name: &[u8], options: &Options) -> Result<OwnedFd, Fault> {
+    let at = SocketAddrUnix::new_abstract_name(name).map_err(|_| Fault::TooLong)?;
+    let open = || {
+        let fd = socket(AddressFamily::UNIX, SocketType::STREAM)?;
+        net::bind(&fd, &at)?;
+        net::listen(&fd, backlog(options))?;
+        Ok(fd)
+    };
+    open()
+        .map_err(|errno| if errno == Errno::ADDRINUSE { Fault::InUse } else { Fault::Other(errno) })
+}
+
+fn socket(family: AddressFamily, kind: SocketType) -> Result<OwnedFd, Errno> {
+    net::socket_with(family, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)
+}
+
+fn backlog(options: &Options) -> i32 {
+    i32::try_from(options.backlog.unwrap_or(BACKLOG)).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests;
