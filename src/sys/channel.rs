@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::io::Errno;
+use super::Errno;
 
 /// A datagram socket bound at a path, for `sd_notify(3)`. Removes its file when dropped.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(crate) struct Datagram {
     /// More descriptors came than are allowed; all of them were closed.
     pub(crate) too_many_fds: bool,
     /// The sender, unless it lives outside of our pid namespace.
-    pub(crate) pid: Option<u32>,
+    pub(crate) pid: Option<super::Pid>,
     /// The sender's user.
     pub(crate) uid: u32,
 }
@@ -38,7 +38,7 @@ impl NotifySocket {
 
     /// Binds at a path that does not exist yet; only the owner and we may send to it.
     pub(crate) fn bind(_path: &Path, _uid: Option<u32>) -> Result<Self, Errno> {
-        Err(Errno::NOSYS)
+        Err(Errno(libc::ENOSYS))
     }
 
     /// Where it is bound.
@@ -48,7 +48,7 @@ impl NotifySocket {
 
     /// Takes the next datagram, if there is one, with at most so many descriptors.
     pub(crate) fn receive(&self, _most_fds: usize) -> Result<Option<Datagram>, Errno> {
-        Err(Errno::NOSYS)
+        Err(Errno(libc::ENOSYS))
     }
 }
 
@@ -89,17 +89,17 @@ pub(crate) enum SendError {
 impl Channel {
     /// A pair: ours, never waiting, with a queue of at most so many bytes; and the worker's.
     pub(crate) fn pair(_limit: usize) -> Result<(Self, OwnedFd), Errno> {
-        Err(Errno::NOSYS)
+        Err(Errno(libc::ENOSYS))
     }
 
     /// Queues a message with at most one descriptor, and sends what the kernel takes.
     pub(crate) fn send(&mut self, _bytes: Vec<u8>, _fd: Option<OwnedFd>) -> Result<(), SendError> {
-        Err(SendError::Broken(Errno::NOSYS))
+        Err(SendError::Broken(Errno(libc::ENOSYS)))
     }
 
     /// Sends what the kernel takes of the queue.
     pub(crate) fn flush(&mut self) -> Result<(), SendError> {
-        Err(SendError::Broken(Errno::NOSYS))
+        Err(SendError::Broken(Errno(libc::ENOSYS)))
     }
 
     /// Whether something is queued: wait for the descriptor to be writable.
@@ -109,7 +109,7 @@ impl Channel {
 
     /// Takes what has come in, once.
     pub(crate) fn receive(&self) -> Result<Received, Errno> {
-        Err(Errno::NOSYS)
+        Err(Errno(libc::ENOSYS))
     }
 }
 

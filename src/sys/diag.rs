@@ -2,7 +2,7 @@
 
 use std::{fmt, os::fd::BorrowedFd, time::Duration};
 
-use rustix::io::Errno;
+use super::Errno;
 
 /// Marks a listener and every connection accepted from it; 1 to 15.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,15 +50,15 @@ impl fmt::Display for DiagError {
 
 /// Tags a listener, and so every connection that it accepts from now on.
 pub(crate) fn set_tag(_listener: BorrowedFd<'_>, _tag: Tag) -> Result<(), DiagError> {
-    Err(DiagError { errno: Errno::NOSYS })
+    Err(DiagError { errno: Errno(libc::ENOSYS) })
 }
 
 /// Every connection on these local ports, IPv4 and IPv6.
 pub(crate) fn connections(_ports: &[u16]) -> Result<Vec<Connection>, DiagError> {
-    Err(DiagError { errno: Errno::NOSYS })
+    Err(DiagError { errno: Errno(libc::ENOSYS) })
 }
 
 /// Whether nothing that carries the tag on these ports has work left: idle for this long counts as none.
 pub(crate) fn is_quiet(_tag: Tag, _ports: &[u16], _idle: Duration) -> Result<bool, DiagError> {
-    Err(DiagError { errno: Errno::NOSYS })
+    Err(DiagError { errno: Errno(libc::ENOSYS) })
 }

@@ -6,6 +6,8 @@ use std::{io::Read, time::Duration};
 
 use cap_std::fs::Dir;
 
+use super::Pid;
+
 /// `USER_HZ`, the unit of times in /proc: 100 on every architecture that Rust runs Linux on.
 const TICK: Duration = Duration::from_millis(10);
 /// `stat` has about 350 bytes, `statm` 50; anything longer is not one of them.
@@ -31,13 +33,13 @@ impl Usage {
 }
 
 /// What one process uses; nothing when it is gone.
-pub(crate) fn process(proc: &Dir, pid: u32) -> Option<Usage> {
+pub(crate) fn process(proc: &Dir, pid: Pid) -> Option<Usage> {
     let stat = stat(&read(proc, pid, "stat")?)?;
     usage(proc, pid, stat)
 }
 
 /// What all processes of each of these process groups use, in the order asked.
-pub(crate) fn groups(proc: &Dir, groups: &[u32]) -> Vec<Usage> {
+pub(crate) fn groups(proc: &Dir, groups: &[Pid]) -> Vec<Usage> {
     let mut sums = vec![Usage::default(); groups.len()];
     for pid in pids(proc) {
         let Some(stat) = read(proc, pid, "stat").and_then(|text| stat(&text)) else { continue };
@@ -48,15 +50,15 @@ pub(crate) fn groups(proc: &Dir, groups: &[u32]) -> Vec<Usage> {
     sums
 }
 
-fn pids(proc: &Dir) -> impl Iterator<Item = u32> {
+fn pids(proc: &Dir) -> impl Iterator<Item = Pid> {
     let entries = proc.entries().into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+    entries.filter_map(|entry| Pid::new(entry.file_name().to_str()?.parse().ok()?))
 }
 
 /// What we need of `/proc/PID/stat` (`proc_pid_stat(5)`).
 #[derive(Clone, Copy)]
 struct Stat {
-    group: u32,
+    group: Pid,
     cpu: Duration,
 }
 
@@ -64,20 +66,20 @@ struct Stat {
 fn stat(text: &str) -> Option<Stat> {
     let (_, fields) = text.rsplit_once(')')?;
     let mut fields = fields.split_ascii_whitespace();
-    let group = fields.nth(2)?.parse().ok()?;
+    let group = Pid::new(fields.nth(2)?.parse().ok()?)?;
     let user: u32 = fields.nth(8)?.parse().ok()?;
     let system: u32 = fields.next()?.parse().ok()?;
     Some(Stat { group, cpu: TICK.saturating_mul(user.saturating_add(system)) })
 }
 
-fn usage(proc: &Dir, pid: u32, stat: Stat) -> Option<Usage> {
+fn usage(proc: &Dir, pid: Pid, stat: Stat) -> Option<Usage> {
     let text = read(proc, pid, "statm")?;
     let pages: u64 = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
     let page = u64::try_from(rustix::param::page_size()).ok()?;
     Some(Usage { resident: pages.saturating_mul(page), cpu: stat.cpu, processes: 1 })
 }
 
-fn read(proc: &Dir, pid: u32, file: &str) -> Option<String> {
+fn read(proc: &Dir, pid: Pid, file: &str) -> Option<String> {
     let mut bytes = Vec::new();
     let file = proc.open(format!("{pid}/{file}")).ok()?;
     file.take(LONGEST).read_to_end(&mut bytes).ok()?;
@@ -99,6 +101,10 @@ mod tests {
         Dir::open_ambient_dir("/proc", cap_std::ambient_authority()).unwrap()
     }
 
+    fn pid(child: &Child) -> Pid {
+        Pid::new(child.id().try_into().unwrap()).unwrap()
+    }
+
     /// Three `sleep`s in a process group of their own.
     fn group() -> [Child; 3] {
         let sleep = |group| {
@@ -106,20 +112,20 @@ mod tests {
             command.arg("60").process_group(group).stdin(Stdio::null()).spawn().unwrap()
         };
         let leader = sleep(0);
-        let group = i32::try_from(leader.id()).unwrap();
+        let group = pid(&leader).get();
         [leader, sleep(group), sleep(group)]
     }
 
     #[test]
     fn our_own_memory_and_time_are_seen() {
-        let before = process(&proc(), std::process::id()).unwrap();
+        let before = process(&proc(), Pid::own()).unwrap();
         assert!(before.resident > 100_000 && before.resident < 1 << 32, "{before:?}");
         let ballast = vec![1u8; 64 << 20];
         let mut sum = 0u64;
-        while process(&proc(), std::process::id()).unwrap().cpu < before.cpu + 5 * TICK {
+        while process(&proc(), Pid::own()).unwrap().cpu < before.cpu + 5 * TICK {
             sum = ballast.iter().fold(sum, |sum, &byte| sum.wrapping_mul(31) + u64::from(byte));
         }
-        let after = process(&proc(), std::process::id()).unwrap();
+        let after = process(&proc(), Pid::own()).unwrap();
         assert!(after.resident > before.resident + (32 << 20), "{before:?} {after:?} {sum}");
     }
 
@@ -127,8 +133,8 @@ mod tests {
     fn a_group_is_the_sum_of_its_processes() {
         let mut children = group();
         let [leader, ..] = &children;
-        let found = groups(&proc(), &[leader.id(), u32::MAX]);
-        let alone = process(&proc(), leader.id()).unwrap();
+        let found = groups(&proc(), &[pid(leader), Pid::new(i32::MAX).unwrap()]);
+        let alone = process(&proc(), pid(leader)).unwrap();
         for child in &mut children {
             child.kill().unwrap();
             child.wait().unwrap();
@@ -142,7 +148,7 @@ mod tests {
     fn a_process_that_is_gone_uses_nothing() {
         let mut child = Command::new("true").spawn().unwrap();
         child.wait().unwrap();
-        assert_eq!(process(&proc(), child.id()), None);
+        assert_eq!(process(&proc(), pid(&child)), None);
     }
 
     #[test]
@@ -151,7 +157,7 @@ mod tests {
             let text =
                 format!("77 ({name}) S 1 55 55 0 -1 4194560 1 2 3 4 250 50 9 9 20 0 1 0 7 8 9");
             let stat = stat(&text).unwrap();
-            assert_eq!((stat.group, stat.cpu), (55, Duration::from_secs(3)));
+            assert_eq!((stat.group.get(), stat.cpu), (55, Duration::from_secs(3)));
         }
     }
 

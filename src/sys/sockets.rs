@@ -18,13 +18,13 @@ use std::{
 
 use nix::sys::socket::getsockopt;
 use rustix::{
-    io::Errno,
+    io::Errno as Code,
     net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt},
 };
 
 pub(crate) use fault::{Fault, SocketError};
 
-use super::sockopt::{TcpInfoHead, errno};
+use super::{Errno, sockopt::TcpInfoHead};
 
 /// What the kernel has allowed by default since 5.4; net.core.somaxconn caps it. A short queue drops connections in a burst.
 const BACKLOG: u32 = 4096;
@@ -117,7 +117,7 @@ pub(crate) fn local_address(fd: BorrowedFd<'_>) -> Result<Address, Errno> {
                 Ok(Address::Unix(Path::new(std::ffi::OsStr::from_bytes(path)).into()))
             }
             (None, Some(name)) => Ok(Address::Abstract(name.to_vec())),
-            (None, None) => Err(Errno::ADDRNOTAVAIL),
+            (None, None) => Err(Code::ADDRNOTAVAIL.into()),
         };
     }
     let at = SocketAddr::try_from(name)?;
@@ -128,23 +128,23 @@ pub(crate) fn local_address(fd: BorrowedFd<'_>) -> Result<Address, Errno> {
 /// How full a listening TCP socket's accept queue is.
 pub(crate) fn accept_queue(fd: BorrowedFd<'_>) -> Result<AcceptQueue, Errno> {
     if !sockopt::socket_acceptconn(fd)? {
-        return Err(Errno::INVAL);
+        return Err(Code::INVAL.into());
     }
     // For a listening socket the kernel puts the queue's length where unacknowledged segments are counted otherwise,
     // and its limit where selectively acknowledged ones are (tcp_get_info).
-    let [.., length, limit] = getsockopt(&fd, TcpInfoHead).map_err(errno)?;
+    let [.., length, limit] = getsockopt(&fd, TcpInfoHead)?;
     Ok(AcceptQueue { length, limit })
 }
 
 /// Sets whether calls on the open file description wait. Whoever else holds it is affected, too.
 pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
-    rustix::io::ioctl_fionbio(fd, on)
+    Ok(rustix::io::ioctl_fionbio(fd, on)?)
 }
 
 /// A kernel without IPv6 serves `[::]` on IPv4, unless IPv6 alone was asked for.
 fn inet_or_fallback(at: SocketAddr, kind: SocketType, options: &Options) -> Result<OwnedFd, Fault> {
     match inet(at, kind, options) {
-        Err(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL)
+        Err(Code::AFNOSUPPORT | Code::ADDRNOTAVAIL)
             if at.is_ipv6() && at.ip().is_unspecified() && options.v6only != Some(true) =>
         {
             inet(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), at.port()), kind, options)
@@ -154,7 +154,7 @@ fn inet_or_fallback(at: SocketAddr, kind: SocketType, options: &Options) -> Resu
     .map_err(Fault::of_port)
 }
 
-fn inet(at: SocketAddr, kind: SocketType, options: &Options) -> Result<OwnedFd, Errno> {
+fn inet(at: SocketAddr, kind: SocketType, options: &Options) -> Result<OwnedFd, Code> {
     let family = if at.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
     let fd = socket(family, kind)?;
     if at.is_ipv6() {
@@ -175,17 +175,18 @@ fn inet(at: SocketAddr, kind: SocketType, options: &Options) -> Result<OwnedFd, 
 
 fn abstract_name(name: &[u8], options: &Options) -> Result<OwnedFd, Fault> {
     let at = SocketAddrUnix::new_abstract_name(name).map_err(|_| Fault::TooLong)?;
-    let open = || {
+    let open = || -> Result<_, Code> {
         let fd = socket(AddressFamily::UNIX, SocketType::STREAM)?;
         net::bind(&fd, &at)?;
         net::listen(&fd, backlog(options))?;
         Ok(fd)
     };
-    open()
-        .map_err(|errno| if errno == Errno::ADDRINUSE { Fault::InUse } else { Fault::Other(errno) })
+    open().map_err(
+        |code| if code == Code::ADDRINUSE { Fault::InUse } else { Fault::Other(code.into()) },
+    )
 }
 
-fn socket(family: AddressFamily, kind: SocketType) -> Result<OwnedFd, Errno> {
+fn socket(family: AddressFamily, kind: SocketType) -> Result<OwnedFd, Code> {
     net::socket_with(family, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)
 }
 

@@ -1,7 +1,6 @@
 //! Socket options that rustix does not name, by nix's macros, so that none of them needs unsafe code of ours.
 
 use nix::{getsockopt_impl, setsockopt_impl, sockopt_impl};
-use rustix::io::Errno;
 
 sockopt_impl!(
     /// The first 32 bytes of `struct tcp_info`, as every kernel knows them.
@@ -20,9 +19,3 @@ sockopt_impl!(
     libc::IP_MULTICAST_ALL,
     bool
 );
-
-/// nix's errno as rustix's.
-pub(crate) fn errno(errno: nix::errno::Errno) -> Errno {
-    let raw = std::io::Error::from(errno).raw_os_error();
-    raw.map_or(Errno::INVAL, Errno::from_raw_os_error)
-}

@@ -12,10 +12,8 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
 };
 
+use super::Errno;
 use nix::sys::socket::{setsockopt, sockopt::AttachReusePortCbpf};
-use rustix::io::Errno;
-
-use super::sockopt::errno;
 
 /// `BPF_MAXINSNS` of `linux/bpf_common.h`.
 const LONGEST: usize = 4096;
@@ -66,7 +64,7 @@ pub(crate) fn steer(group: BorrowedFd<'_>, live: &[u32]) -> Result<(), SteerErro
         filter: program.as_mut_ptr(),
     };
     setsockopt(&group.as_fd(), AttachReusePortCbpf, &program)
-        .map_err(|refused| SteerError::Refused(errno(refused)))
+        .map_err(|errno| SteerError::Refused(errno.into()))
 }
 
 /// The program: a random rank among the live lanes, then the lane of that rank.
@@ -216,7 +214,7 @@ mod tests {
         for _ in 0..5 {
             rustix::net::accept(&lanes[0]).unwrap();
         }
-        assert_eq!(rustix::net::accept(&lanes[0]).unwrap_err(), Errno::AGAIN);
+        assert_eq!(rustix::net::accept(&lanes[0]).unwrap_err(), rustix::io::Errno::AGAIN);
     }
 
     #[test]

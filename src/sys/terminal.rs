@@ -6,13 +6,11 @@
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use rustix::{
     fd::BorrowedFd,
-    io::Errno,
-    process::Pid,
     stdio::stdin,
     termios::{isatty, tcgetpgrp, tcsetpgrp},
 };
 
-use super::sockopt::errno;
+use super::{Errno, Pid};
 
 /// Whether standard input is a terminal.
 pub(crate) fn is_terminal() -> bool {
@@ -27,13 +25,12 @@ pub(crate) struct Lent {
 }
 
 /// Lends the terminal on standard input to a process group of our session.
-pub(crate) fn lend(group: u32) -> Result<Lent, Errno> {
-    let group = i32::try_from(group).ok().and_then(Pid::from_raw).ok_or(Errno::INVAL)?;
+pub(crate) fn lend(group: Pid) -> Result<Lent, Errno> {
     lend_at(stdin(), group)
 }
 
 fn lend_at(terminal: BorrowedFd<'_>, group: Pid) -> Result<Lent, Errno> {
-    let ours = rustix::process::getpgrp();
+    let ours = rustix::process::getpgrp().into();
     give(terminal, group)?;
     Ok(Lent { ours })
 }
@@ -47,24 +44,34 @@ impl Lent {
 
 /// Makes a group the foreground, unless it is already.
 fn give(terminal: BorrowedFd<'_>, group: Pid) -> Result<(), Errno> {
-    if tcgetpgrp(terminal) == Ok(group) {
+    if tcgetpgrp(terminal).map(Pid::from) == Ok(group) {
         return Ok(());
     }
+    let raw = rustix::process::Pid::from_raw(group.get()).ok_or(Errno(libc::EINVAL))?;
     let touch: SigSet = [Signal::SIGTTOU].into_iter().collect();
-    let before = touch.thread_swap_mask(SigmaskHow::SIG_BLOCK).map_err(errno)?;
-    let given = tcsetpgrp(terminal, group);
-    before.thread_set_mask().map_err(errno)?;
-    given
+    let before = touch.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+    let given = tcsetpgrp(terminal, raw);
+    before.thread_set_mask()?;
+    Ok(given?)
 }
 
 #[cfg(test)]
 mod tests {
     use std::{
+        os::fd::AsFd,
         os::unix::process::CommandExt,
         process::{Command, Stdio},
     };
 
     use super::*;
+
+    fn ours() -> Pid {
+        rustix::process::getpgrp().into()
+    }
+
+    fn foreground() -> Pid {
+        tcgetpgrp(stdin()).unwrap().into()
+    }
 
     /// Runs one of these tests again, as the foreground of a new pseudo terminal.
     fn on_a_terminal(test: &str) {
@@ -75,8 +82,8 @@ mod tests {
             .stdin(Stdio::null())
             .output()
             .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
     }
 
     #[test]
@@ -89,22 +96,20 @@ mod tests {
     fn lend_and_take_back() {
         assert!(is_terminal());
         let mut child = Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
-        let group = Pid::from_child(&child);
-        let lent = lend(child.id()).unwrap();
-        assert_eq!(tcgetpgrp(stdin()), Ok(group));
+        let group = Pid::new(child.id().try_into().unwrap()).unwrap();
+        let lent = lend(group).unwrap();
+        assert_eq!(foreground(), group);
         lent.take_back().unwrap();
-        assert_eq!(tcgetpgrp(stdin()), Ok(rustix::process::getpgrp()));
+        assert_eq!(foreground(), ours());
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(lend(child.id()).is_err(), "a group that is gone gets no terminal");
+        assert!(lend(group).is_err(), "a group that is gone gets no terminal");
         assert!(!SigSet::thread_get_mask().unwrap().contains(Signal::SIGTTOU));
     }
 
     #[test]
     fn what_is_no_terminal_cannot_be_lent() {
         let null = std::fs::File::open("/dev/null").unwrap();
-        let ours = rustix::process::getpgrp();
-        assert_eq!(lend_at(std::os::fd::AsFd::as_fd(&null), ours).unwrap_err(), Errno::NOTTY);
-        assert_eq!(lend(0).unwrap_err(), Errno::INVAL);
+        assert_eq!(lend_at(null.as_fd(), ours()).unwrap_err(), Errno(libc::ENOTTY));
     }
 }

@@ -7,19 +7,10 @@ use std::{error, fmt, io::Read};
 
 use cap_std::fs::Dir;
 
+use super::spawn::Credentials;
+
 /// A passwd or group file longer than this is not one.
 const LONGEST: u64 = 4 << 20;
-
-/// Whom a worker runs as.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Credentials {
-    /// User.
-    pub(crate) uid: u32,
-    /// Group.
-    pub(crate) gid: u32,
-    /// All groups, the one above among them.
-    pub(crate) groups: Vec<u32>,
-}
 
 /// Why a name could not be resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +48,8 @@ impl fmt::Display for UserError {
 impl error::Error for UserError {}
 
 /// Resolves a user and perhaps a group, names or numbers, below a directory handle of `/`.
+///
+/// The groups that come out have the primary one among them.
 pub(crate) fn resolve(
     root: &Dir,
     user: &str,

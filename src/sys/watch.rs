@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::io::Errno;
+use super::Errno;
 
 /// A set of watched paths.
 #[derive(Debug)]
@@ -16,17 +16,17 @@ pub(crate) struct Watcher {
 impl Watcher {
     /// Watches nothing yet.
     pub(crate) fn new() -> Result<Self, Errno> {
-        Err(Errno::NOSYS)
+        Err(Errno(libc::ENOSYS))
     }
 
     /// Watches a file or a directory, and the directory it is in.
     pub(crate) fn add(&mut self, _path: &Path) -> Result<(), Errno> {
-        Err(Errno::NOSYS)
+        Err(Errno(libc::ENOSYS))
     }
 
     /// Takes all that has happened: the paths given to `add` that may differ now.
     pub(crate) fn drain(&mut self) -> Result<Vec<PathBuf>, Errno> {
-        Err(Errno::NOSYS)
+        Err(Errno(libc::ENOSYS))
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::{error, fmt, net::SocketAddr};
 
-use rustix::io::Errno;
+use rustix::io::Errno as Code;
 
-use super::Address;
+use super::{Address, Errno};
 
 /// Why a socket could not be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,14 +43,14 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// What an errno means for a port.
-    pub(super) fn of_port(errno: Errno) -> Self {
-        match errno {
-            Errno::ADDRINUSE => Self::InUse,
-            Errno::ACCESS => Self::Privileged,
-            Errno::ADDRNOTAVAIL => Self::NoSuchAddress,
-            Errno::AFNOSUPPORT => Self::NoSuchFamily,
-            other => Self::Other(other),
+    /// What an error means for a port.
+    pub(super) fn of_port(code: Code) -> Self {
+        match code {
+            Code::ADDRINUSE => Self::InUse,
+            Code::ACCESS => Self::Privileged,
+            Code::ADDRNOTAVAIL => Self::NoSuchAddress,
+            Code::AFNOSUPPORT => Self::NoSuchFamily,
+            other => Self::Other(other.into()),
         }
     }
 }
@@ -113,16 +113,17 @@ impl SocketError {
 impl Fault {
     /// The errno that it came from, or that says it best.
     pub(crate) fn errno(self) -> Errno {
-        match self {
-            Self::InUse => Errno::ADDRINUSE,
-            Self::Privileged | Self::Denied => Errno::ACCESS,
-            Self::NoSuchAddress => Errno::ADDRNOTAVAIL,
-            Self::NoSuchFamily => Errno::AFNOSUPPORT,
-            Self::NotASocket => Errno::EXIST,
-            Self::NoName | Self::NoDirectory => Errno::NOENT,
-            Self::TooLong => Errno::NAMETOOLONG,
-            Self::Owner(errno) | Self::Other(errno) => errno,
-        }
+        let code = match self {
+            Self::InUse => Code::ADDRINUSE,
+            Self::Privileged | Self::Denied => Code::ACCESS,
+            Self::NoSuchAddress => Code::ADDRNOTAVAIL,
+            Self::NoSuchFamily => Code::AFNOSUPPORT,
+            Self::NotASocket => Code::EXIST,
+            Self::NoName | Self::NoDirectory => Code::NOENT,
+            Self::TooLong => Code::NAMETOOLONG,
+            Self::Owner(errno) | Self::Other(errno) => return errno,
+        };
+        code.into()
     }
 }
 

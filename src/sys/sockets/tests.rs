@@ -97,7 +97,7 @@ fn an_address_of_no_interface_says_what_would_do() {
 
 #[test]
 fn a_privileged_port_says_which_right_is_missing() {
-    let error = SocketError { address: tcp("0.0.0.0:80"), fault: Fault::of_port(Errno::ACCESS) };
+    let error = SocketError { address: tcp("0.0.0.0:80"), fault: Fault::of_port(Code::ACCESS) };
     assert!(error.to_string().starts_with(
         "port 80 on 0.0.0.0 needs CAP_NET_BIND_SERVICE or net.ipv4.ip_unprivileged_port_start=80"
     ));

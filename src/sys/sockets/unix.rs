@@ -15,7 +15,7 @@ use std::{
 
 use rustix::{
     fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid},
-    io::Errno,
+    io::Errno as Code,
     net::{self, AddressFamily, SocketAddrUnix, SocketType},
 };
 
@@ -30,17 +30,17 @@ pub(super) fn listen(path: &Path, options: &Options) -> Result<OwnedFd, Fault> {
     let directory = open_directory(path.parent().unwrap_or(Path::new("/")))?;
     let at = address(path, name, &directory)?;
     make_way(&directory, name, &at)?;
-    let fd = socket(AddressFamily::UNIX, SocketType::STREAM).map_err(Fault::Other)?;
+    let fd = socket(AddressFamily::UNIX, SocketType::STREAM).map_err(other)?;
     let must_adjust = options.mode.is_some() || options.uid.is_some() || options.gid.is_some();
     if must_adjust {
         // The file gets the mode of the socket's own inode, less the umask (unix_bind_bsd).
-        rustix::fs::fchmod(&fd, Mode::empty()).map_err(Fault::Owner)?;
+        rustix::fs::fchmod(&fd, Mode::empty()).map_err(owner)?;
     }
     net::bind(&fd, &at).map_err(fault)?;
     if must_adjust {
         adjust(&directory, name, options).inspect_err(|_| remove(&directory, name))?;
     }
-    net::listen(&fd, backlog(options)).map_err(Fault::Other)?;
+    net::listen(&fd, backlog(options)).map_err(other)?;
     Ok(fd)
 }
 
@@ -53,44 +53,43 @@ fn open_directory(path: &Path) -> Result<OwnedFd, Fault> {
 /// The path as a socket address; a path too long for one goes through a handle of its directory.
 fn address(path: &Path, name: &OsStr, directory: &OwnedFd) -> Result<SocketAddrUnix, Fault> {
     if path.as_os_str().len() <= LONGEST {
-        return SocketAddrUnix::new(path).map_err(Fault::Other);
+        return SocketAddrUnix::new(path).map_err(other);
     }
     let mut short = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
     short.push(name);
     if short.as_os_str().len() > LONGEST {
         return Err(Fault::TooLong);
     }
-    SocketAddrUnix::new(short.as_os_str().as_bytes()).map_err(Fault::Other)
+    SocketAddrUnix::new(short.as_os_str().as_bytes()).map_err(other)
 }
 
 /// Removes a stale socket file.
 fn make_way(directory: &OwnedFd, name: &OsStr, at: &SocketAddrUnix) -> Result<(), Fault> {
     let found = match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Err(Errno::NOENT) => return Ok(()),
+        Err(Code::NOENT) => return Ok(()),
         found => found.map_err(fault)?,
     };
     if FileType::from_raw_mode(found.st_mode) != FileType::Socket {
         return Err(Fault::NotASocket);
     }
-    let probe = socket(AddressFamily::UNIX, SocketType::STREAM).map_err(Fault::Other)?;
+    let probe = socket(AddressFamily::UNIX, SocketType::STREAM).map_err(other)?;
     match net::connect(probe, at) {
-        Err(Errno::CONNREFUSED) => {
+        Err(Code::CONNREFUSED) => {
             rustix::fs::unlinkat(directory, name, AtFlags::empty()).map_err(fault)
         }
-        Err(Errno::NOENT) => Ok(()),
+        Err(Code::NOENT) => Ok(()),
         // EAGAIN: its queue is full. EPROTOTYPE: it is of another type. Somebody is there.
-        Ok(()) | Err(Errno::AGAIN | Errno::PROTOTYPE) => Err(Fault::InUse),
-        Err(errno) => Err(fault(errno)),
+        Ok(()) | Err(Code::AGAIN | Code::PROTOTYPE) => Err(Fault::InUse),
+        Err(code) => Err(fault(code)),
     }
 }
 
 /// Owner first: the mode then opens the file to the right group.
 fn adjust(directory: &OwnedFd, name: &OsStr, options: &Options) -> Result<(), Fault> {
     let (uid, gid) = (options.uid.map(Uid::from_raw), options.gid.map(Gid::from_raw));
-    rustix::fs::chownat(directory, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
-        .map_err(Fault::Owner)?;
+    rustix::fs::chownat(directory, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW).map_err(owner)?;
     let mode = options.mode.map_or(DEFAULT_MODE, Mode::from_raw_mode);
-    rustix::fs::chmodat(directory, name, mode, AtFlags::empty()).map_err(Fault::Owner)
+    rustix::fs::chmodat(directory, name, mode, AtFlags::empty()).map_err(owner)
 }
 
 /// For a file with an owner and no mode set: what the usual umask of 022 leaves.
@@ -101,11 +100,19 @@ fn remove(directory: &OwnedFd, name: &OsStr) {
     let _ = rustix::fs::unlinkat(directory.as_fd(), name, AtFlags::empty());
 }
 
-fn fault(errno: Errno) -> Fault {
-    match errno {
-        Errno::ADDRINUSE => Fault::InUse,
-        Errno::NOENT | Errno::NOTDIR => Fault::NoDirectory,
-        Errno::ACCESS | Errno::PERM => Fault::Denied,
-        other => Fault::Other(other),
+fn fault(code: Code) -> Fault {
+    match code {
+        Code::ADDRINUSE => Fault::InUse,
+        Code::NOENT | Code::NOTDIR => Fault::NoDirectory,
+        Code::ACCESS | Code::PERM => Fault::Denied,
+        other => Fault::Other(other.into()),
     }
+}
+
+fn other(code: Code) -> Fault {
+    Fault::Other(code.into())
+}
+
+fn owner(code: Code) -> Fault {
+    Fault::Owner(code.into())
 }
