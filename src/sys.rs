@@ -21,6 +21,9 @@ pub(crate) mod terminal;
 pub(crate) mod users;
 pub(crate) mod watch;
 
+#[cfg(test)]
+mod testing;
+
 use std::fmt;
 
 /// The number of a process, always positive.

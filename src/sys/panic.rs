@@ -70,3 +70,29 @@ impl fmt::Write for Line {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    const MARK: &str = "DUTCH_MASTER_TEST_PANIC";
+
+    #[test]
+    fn a_panic_prints_one_line_and_exits_with_70() {
+        if std::env::vars_os().any(|(name, _)| name == MARK) {
+            super::install();
+            panic!("first line {}\nsecond", "x".repeat(5000));
+        }
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["sys::panic::tests::a_panic_prints_one_line_and_exits_with_70", "--exact"])
+            .args(["--nocapture", "--test-threads=1"])
+            .env(MARK, "1")
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(70));
+        assert!(text.starts_with("dutch-master: defect at src/sys/panic.rs:"), "{text}");
+        assert!(text.contains("first line xxx") && text.len() == 1024, "{text}");
+        assert_eq!(text.find('\n'), Some(1023), "one line");
+    }
+}

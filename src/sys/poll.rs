@@ -126,7 +126,7 @@ impl Poll {
     }
 }
 
-/// The longest wait that epoll_wait(2) can express is about 24 days; waking up once a day costs nothing.
+/// The longest wait that `epoll_wait(2)` can express is about 24 days; waking up once a day costs nothing.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn whole_millis(timeout: Duration) -> Timespec {
@@ -141,5 +141,79 @@ fn whole_millis(timeout: Duration) -> Timespec {
 impl std::fmt::Debug for Poll {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("Poll").field("epoll", &self.epoll).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::clock;
+    use super::*;
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    const NOW: Option<Duration> = Some(Duration::ZERO);
+
+    #[test]
+    fn a_wait_is_never_shorter_than_asked_however_small() {
+        let mut poll = Poll::new().unwrap();
+        for asked in [1, 999_999, 1_000_001, 2_500_000].map(Duration::from_nanos) {
+            let start = clock::now();
+            assert_eq!(poll.wait(Some(asked)).unwrap(), []);
+            assert!(clock::now() >= start + asked);
+        }
+    }
+
+    #[test]
+    fn timeouts_are_rounded_up_to_milliseconds_and_bounded() {
+        let millis = |time: Timespec| time.tv_sec * 1000 + time.tv_nsec / 1_000_000;
+        let rounded = |nanos| millis(whole_millis(Duration::from_nanos(nanos)));
+        assert_eq!([0, 1, 1_000_000, 1_000_001].map(rounded), [0, 1, 1, 2]);
+        assert_eq!(millis(whole_millis(Duration::MAX)), 86_400_000);
+    }
+
+    #[test]
+    fn what_is_not_read_is_reported_again() {
+        let mut poll = Poll::new().unwrap();
+        let (mut near, mut far) = UnixStream::pair().unwrap();
+        poll.add(&near, 42, Interest::Read).unwrap();
+        assert_eq!(poll.wait(NOW).unwrap(), []);
+        far.write_all(b"x").unwrap();
+        let ready = Readiness { token: 42, readable: true, writable: false, hangup: false };
+        assert_eq!(poll.wait(None).unwrap(), [ready]);
+        assert_eq!(poll.wait(None).unwrap(), [ready]);
+        near.read_exact(&mut [0]).unwrap();
+        assert_eq!(poll.wait(NOW).unwrap(), []);
+        drop(far);
+        assert_eq!(poll.wait(None).unwrap(), [Readiness { hangup: true, ..ready }]);
+    }
+
+    #[test]
+    fn interest_can_be_changed_and_taken_back() {
+        let mut poll = Poll::new().unwrap();
+        let (near, _far) = UnixStream::pair().unwrap();
+        poll.add(&near, 1, Interest::Read).unwrap();
+        assert_eq!(poll.add(&near, 1, Interest::Read), Err(Errno(libc::EEXIST)));
+        poll.modify(&near, 2, Interest::Both).unwrap();
+        let found = poll.wait(None).unwrap();
+        assert_eq!((found[0].token, found[0].writable, found[0].readable), (2, true, false));
+        poll.remove(&near).unwrap();
+        assert_eq!(poll.wait(NOW).unwrap(), []);
+        assert_eq!(poll.remove(&near), Err(Errno(libc::ENOENT)));
+    }
+
+    #[test]
+    fn more_than_one_batch_of_descriptors_all_get_their_turn() {
+        let mut poll = Poll::new().unwrap();
+        let pairs: Vec<_> = (0..300).map(|_| UnixStream::pair().unwrap()).collect();
+        for ((near, _), token) in pairs.iter().zip(0..) {
+            poll.add(near, token, Interest::Write).unwrap();
+        }
+        let mut seen: Vec<u64> = vec![];
+        for _ in 0..3 {
+            seen.extend(poll.wait(None).unwrap().iter().map(|ready| ready.token));
+        }
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), 300);
     }
 }

@@ -120,3 +120,58 @@ pub(crate) fn subreaper() -> Result<(), Errno> {
     // The value of the argument does not matter, only that there is one.
     Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::alone;
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn all_exit_codes_and_signals_come_through() {
+        let codes = (0..=255).map(|code| ExitStatus::from_raw(code << 8));
+        assert!(codes.zip(0..=255).all(|(status, code)| status.code() == Some(code)));
+        for signal in 1..=64 {
+            let status = ExitStatus::from_raw(signal);
+            assert_eq!((status.code(), status.signal()), (None, Some(signal)));
+            assert_eq!(i32::from(status.shell_code()), 128 + signal);
+            assert!(!status.core_dumped() && ExitStatus::from_raw(signal | 0x80).core_dumped());
+        }
+    }
+
+    #[test]
+    fn orphans_of_orphans_are_reaped_until_none_is_left() {
+        alone("sys::reap::tests::orphans_of_orphans_are_reaped_until_none_is_left", || {
+            assert_eq!(reap(), None);
+            subreaper().unwrap();
+            let script = "for i in 1 2 3 4 5; do (sh -c 'exit 9' & exit 8) & done; exit 7";
+            #[expect(clippy::zombie_processes, reason = "reaping it is what is tested")]
+            Command::new("/bin/sh").args(["-c", script]).spawn().unwrap();
+            let mut codes = vec![];
+            while codes.len() < 11 {
+                codes.extend(reap().map(|(_, status)| status.code().unwrap()));
+            }
+            codes.sort_unstable();
+            assert_eq!(codes, [7, 8, 8, 8, 8, 8, 9, 9, 9, 9, 9]);
+            assert_eq!(reap(), None);
+        });
+    }
+
+    #[test]
+    fn the_dead_say_what_they_used() {
+        alone("sys::reap::tests::the_dead_say_what_they_used", || {
+            #[expect(clippy::zombie_processes, reason = "reaping it is what is tested")]
+            Command::new("sh")
+                .args(["-c", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"])
+                .spawn()
+                .unwrap();
+            let usage = loop {
+                if let Some((_, status)) = reap() {
+                    break status.usage();
+                }
+            };
+            assert!(usage.user > Duration::from_millis(5), "{usage:?}");
+            assert!((100_000..1_000_000_000).contains(&usage.max_resident), "{usage:?}");
+        });
+    }
+}

@@ -69,12 +69,12 @@ impl Signals {
     ///
     /// Of a signal that came many times at least one is kept, as the kernel itself does.
     pub(crate) fn drain(&mut self) -> Vec<Received> {
-        self.delivery.pending().map(Received::of).collect()
+        self.delivery.pending().map(|origin| Received::of(&origin)).collect()
     }
 }
 
 impl Received {
-    fn of(origin: Origin) -> Self {
+    fn of(origin: &Origin) -> Self {
         let process = origin.process;
         Self {
             signal: origin.signal,

@@ -6,7 +6,7 @@
 //!
 //! # Safety: why this file
 //!
-//! dup2(2) onto a number and close_range(2) deal with numbers that no value owns.
+//! dup2(2) onto a number and `close_range(2)` deal with numbers that no value owns.
 #![allow(unsafe_code, reason = "descriptors as numbers, between fork and exec")]
 
 use rustix::{fs, io, process as kernel};

@@ -17,7 +17,9 @@ pub(super) struct Number {
 impl Number {
     pub(super) fn new(prefix: &[u8]) -> Self {
         let mut number = Self { bytes: [0; ROOM], prefix: 0, used: 0 };
-        prefix.iter().for_each(|&byte| number.push(byte));
+        for &byte in prefix {
+            number.push(byte);
+        }
         number.prefix = number.used;
         number
     }

@@ -14,7 +14,7 @@ use crate::sys::Errno;
 pub(crate) enum Step {
     /// Making the pipe for this very report.
     Pipe,
-    /// fork(2): EAGAIN means that the pids cgroup or RLIMIT_NPROC is full.
+    /// fork(2): EAGAIN means that the pids cgroup or `RLIMIT_NPROC` is full.
     Fork,
     /// setsid(2) or setpgid(2).
     Group,
