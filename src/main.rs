@@ -2,7 +2,7 @@
 
 #[expect(dead_code, unused_imports, reason = "the master that reads it lands after it")]
 mod config;
-#[expect(dead_code, unused_imports, reason = "the master that calls it lands after it")]
+#[expect(dead_code, reason = "the master that calls it lands after it")]
 mod sys;
 
 use std::process::ExitCode;

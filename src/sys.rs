@@ -21,9 +21,6 @@ pub(crate) mod terminal;
 pub(crate) mod users;
 pub(crate) mod watch;
 
-#[cfg(test)]
-mod testing;
-
 use std::fmt;
 
 /// The number of a process, always positive.
@@ -96,3 +93,6 @@ impl fmt::Debug for Errno {
 }
 
 impl std::error::Error for Errno {}
+
+#[cfg(test)]
+mod testing;

@@ -116,7 +116,7 @@ impl Poll {
     /// Comes back with nothing when the time is over or a signal handler ran. Never early because of
     /// rounding: a wait for 1 ns takes a millisecond, so that a loop does not spin before a deadline.
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> Result<Vec<Readiness>, Errno> {
-        let timeout = timeout.map(whole_millis);
+        let timeout = timeout.map(rounded_up);
         self.events.clear();
         match epoll::wait(&self.epoll, spare_capacity(&mut self.events), timeout.as_ref()) {
             Ok(_) => Ok(self.events.iter().copied().map(Readiness::of).collect()),
@@ -129,7 +129,7 @@ impl Poll {
 /// The longest wait that `epoll_wait(2)` can express is about 24 days; waking up once a day costs nothing.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-fn whole_millis(timeout: Duration) -> Timespec {
+fn rounded_up(timeout: Duration) -> Timespec {
     let nanos = timeout.min(LONGEST).as_nanos();
     let millis = i64::try_from(nanos.div_ceil(1_000_000)).unwrap_or(i64::MAX);
     Timespec {
@@ -166,9 +166,9 @@ mod tests {
     #[test]
     fn timeouts_are_rounded_up_to_milliseconds_and_bounded() {
         let millis = |time: Timespec| time.tv_sec * 1000 + time.tv_nsec / 1_000_000;
-        let rounded = |nanos| millis(whole_millis(Duration::from_nanos(nanos)));
+        let rounded = |nanos| millis(rounded_up(Duration::from_nanos(nanos)));
         assert_eq!([0, 1, 1_000_000, 1_000_001].map(rounded), [0, 1, 1, 2]);
-        assert_eq!(millis(whole_millis(Duration::MAX)), 86_400_000);
+        assert_eq!(millis(rounded_up(Duration::MAX)), 86_400_000);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! For tests that must have a process of their own: they change signals, ids or every child.
+#![cfg(test)]
 
 use std::process::{Command, Output};
 

@@ -1,4 +1,5 @@
 //! Signals, with real signals; each test in a process of its own.
+#![cfg(test)]
 
 use super::super::testing::{alone, alone_after, open_descriptors};
 use super::*;
