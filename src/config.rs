@@ -5,24 +5,44 @@
 //! once.
 
 mod account;
+mod address;
+mod arguments;
+mod checked;
 mod choice;
+mod clash;
+mod environment;
 mod fault;
 mod listen;
+mod nearest;
+mod parse;
+mod reader;
+mod report;
+mod rules;
+pub(crate) mod settings;
 mod signal;
+mod typed;
+mod units;
+pub(crate) mod verb;
+mod words;
 
 use std::ffi::OsString;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use verb::Takes;
+
 pub(crate) use account::{Account, Resource, ResourceLimit, UserSpec};
+pub(crate) use address::{Address, Inet};
 pub(crate) use choice::{
     Balance, ContractChoice, Control, FailedRoll, Level, Log, LogFormat, Output, Ready,
     SurgeChoice, Workers,
 };
 pub(crate) use fault::{Fault, Source, Warning, exit_code};
-pub(crate) use listen::{Address, Inet, Listener};
+pub(crate) use listen::Listener;
+pub(crate) use report::Row;
 pub(crate) use signal::Signal;
+pub(crate) use verb::{Shell, Verb};
 
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,30 +51,8 @@ pub(crate) struct Invocation {
     pub(crate) verb: Verb,
     /// How; the defaults for a verb that needs no settings.
     pub(crate) config: Config,
-}
-
-/// What to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verb {
-    /// Supervise `Config::command`, which is not empty.
-    Run,
-    /// Run `Config::command`, which is not empty, as a plain init.
-    Init,
-    /// Re-stamp LISTEN_PID and become `Config::command`, which is not empty.
-    Exec,
-    /// Print every setting.
-    Config {
-        /// As JSON.
-        json: bool,
-    },
-    /// Print a shell's completions.
-    Completions(String),
-    /// Print the manual page.
-    Man,
-    /// Print the help.
-    Help,
-    /// Print the version.
-    Version,
+    /// The same, setting by setting as text, for `config` to show.
+    pub(crate) rows: Vec<Row>,
 }
 
 /// Every setting, checked; interface.md says what each means.
@@ -122,7 +120,7 @@ pub(crate) struct Config {
     pub(crate) rlimits: Vec<ResourceLimit>,
     /// The workers' nice value, -20 to 19.
     pub(crate) nice: Option<i32>,
-    /// The workers' oom_score_adj, -1000 to 1000; `None` is a little more than the master's.
+    /// The workers' `oom_score_adj`, -1000 to 1000; `None` is a little more than the master's.
     pub(crate) oom_score_adj: Option<i32>,
     /// What a worker gets when the master dies.
     pub(crate) pdeathsig: Option<Signal>,
@@ -147,6 +145,41 @@ pub(crate) fn load(
     variables: impl Iterator<Item = (OsString, OsString)>,
     arguments: impl Iterator<Item = OsString>,
 ) -> Result<(Invocation, Vec<Warning>), Vec<Fault>> {
-    let _ = (variables.count(), arguments.count());
-    Err(vec![Fault::Usage("not built yet".to_owned())])
+    let line = arguments::read(arguments);
+    let mut faults = line.faults;
+    let mut warnings = line.warnings;
+    let mut typed = typed::Typed::default();
+    let is_answer = matches!(line.verb, Verb::Help | Verb::Version);
+    if !is_answer && matches!(line.takes, Takes::Settings | Takes::SettingsAndCommand) {
+        let mut environment = environment::read(variables);
+        warnings.append(&mut environment.warnings);
+        faults.append(&mut environment.faults);
+        typed = environment.typed;
+        typed.overlay(line.typed);
+    }
+    let (mut config, mut refused) = checked::read(&typed);
+    if refused.is_empty() {
+        refused = clash::all(&config, &typed);
+    }
+    faults.append(&mut refused);
+    let rows = report::rows(&typed, &line.command);
+    if !line.command.is_empty() {
+        config.command = line.command;
+    }
+    let needs_command = matches!(line.verb, Verb::Run | Verb::Init);
+    if needs_command && config.command.is_empty() && faults.is_empty() {
+        faults.push(Fault::Usage(NO_COMMAND.to_owned()));
+    }
+    if faults.is_empty() {
+        Ok((Invocation { verb: line.verb, config, rows }, warnings))
+    } else {
+        Err(faults)
+    }
 }
+
+/// What who says nothing at all is told.
+const NO_COMMAND: &str = "no command: write dutch-master [OPTIONS] [--] COMMAND [ARG]..., or set \
+                          DUTCH_MASTER_WORKER; dutch-master --help lists all";
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 //! how many CPUs there are or what the kernel allows.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -176,4 +177,76 @@ pub(crate) struct Log {
     pub(crate) level: Level,
     /// Target and level, in the order given.
     pub(crate) targets: Vec<(String, Level)>,
+}
+
+impl Level {
+    /// Every level by its name.
+    pub(crate) const NAMES: &'static [(&'static str, Self)] = &[
+        ("off", Self::Off),
+        ("error", Self::Error),
+        ("warn", Self::Warn),
+        ("info", Self::Info),
+        ("debug", Self::Debug),
+        ("trace", Self::Trace),
+    ];
+
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, level)| *level == self).map_or("info", |(name, _)| name)
+    }
+}
+
+/// In the words that tracing-subscriber's `Targets` reads.
+impl fmt::Display for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.level.name())?;
+        self.targets.iter().try_for_each(|(target, level)| write!(f, ",{target}={}", level.name()))
+    }
+}
+
+impl Balance {
+    /// Every way by its name.
+    pub(crate) const NAMES: &'static [(&'static str, Self)] = &[
+        ("auto", Self::Auto),
+        ("slot", Self::Slot),
+        ("shared", Self::Shared),
+        ("round-robin", Self::RoundRobin),
+    ];
+}
+
+impl ContractChoice {
+    /// Every contract by its name.
+    pub(crate) const NAMES: &'static [(&'static str, Self)] = &[
+        ("auto", Self::Auto),
+        ("node", Self::Node),
+        ("systemd", Self::Systemd),
+        ("capture", Self::Capture),
+        ("plain", Self::Plain),
+    ];
+}
+
+impl FailedRoll {
+    /// Every way by its name.
+    pub(crate) const NAMES: &'static [(&'static str, Self)] =
+        &[("rollback", Self::Rollback), ("keep", Self::Keep)];
+}
+
+impl Output {
+    /// Every way by its name.
+    pub(crate) const NAMES: &'static [(&'static str, Self)] = &[
+        ("inherit", Self::Inherit),
+        ("lines", Self::Lines),
+        ("prefix", Self::Prefix),
+        ("json", Self::Json),
+    ];
+}
+
+impl LogFormat {
+    /// Every format by its name.
+    pub(crate) const NAMES: &'static [(&'static str, Self)] = &[
+        ("auto", Self::Auto),
+        ("pretty", Self::Pretty),
+        ("json", Self::Json),
+        ("bunyan", Self::Bunyan),
+    ];
 }

@@ -1,0 +1,208 @@
+//! The settings of the fleet: how many, where, when ready, how replaced, how stopped.
+
+use super::{Form, Setting};
+
+pub(super) const WORKERS: &[Setting] = &[
+    Setting {
+        name: "WORKER",
+        form: Form::Text("COMMAND"),
+        default: "",
+        meaning: "the command, if the command line has none",
+        allowed: "words as a shell splits them: quotes and backslashes, no expansion",
+        example: "gunicorn app:app",
+    },
+    Setting {
+        name: "WORKERS",
+        form: Form::Text("N"),
+        default: "auto",
+        meaning: "how many; auto: what the CPU quota allows",
+        allowed: "N, auto, auto*2, auto+1, MIN-MAX",
+        example: "auto*2",
+    },
+    Setting {
+        name: "WORKER_MEMORY",
+        form: Form::Text("SIZE"),
+        default: "",
+        meaning: "what one needs; auto fits the memory limit",
+        allowed: "bytes, or a number with K, M, G or T (powers of 1024)",
+        example: "256M",
+    },
+    Setting {
+        name: "NUM_WORKERS_COMMAND",
+        form: Form::Text("COMMAND"),
+        default: "",
+        meaning: "a command that prints how many; run at start and before each roll",
+        allowed: "words as a shell splits them: quotes and backslashes, no expansion",
+        example: "/app/bin/how-many",
+    },
+    Setting {
+        name: "MAX_LIFETIME",
+        form: Form::Text("TIME"),
+        default: "off",
+        meaning: "replace a worker past this age (10 % jitter)",
+        allowed: "off, or a time from 2s: 30s, 5m, 1h30m, 7d; a bare number is seconds",
+        example: "12h",
+    },
+    Setting {
+        name: "MAX_MEMORY",
+        form: Form::Text("SIZE"),
+        default: "off",
+        meaning: "replace a worker past this much memory",
+        allowed: "off, bytes, or a number with K, M, G or T (powers of 1024)",
+        example: "512M",
+    },
+];
+
+pub(super) const READINESS: &[Setting] = &[
+    Setting {
+        name: "LISTEN",
+        form: Form::List("LISTENER"),
+        default: "",
+        meaning: "sockets held for the workers, comma list",
+        allowed: "[NAME=]:PORT, ADDRESS:PORT, tcp://…, udp://…, unix:/PATH or unix:@NAME, with \
+                  ?backlog=, ?v6only=, ?reuseport=, ?mode=, ?user=, ?group=; literal addresses only",
+        example: "http=:8000,unix:/run/app.sock?mode=0660",
+    },
+    Setting {
+        name: "BALANCE",
+        form: Form::Text("WAY"),
+        default: "auto",
+        meaning: "one socket a slot, or one for all",
+        allowed: "auto, slot, shared, round-robin",
+        example: "shared",
+    },
+    Setting {
+        name: "CONTRACT",
+        form: Form::Text("NAME"),
+        default: "auto",
+        meaning: "how workers get sockets and report",
+        allowed: "auto, node, systemd, capture, plain",
+        example: "systemd",
+    },
+    Setting {
+        name: "READY",
+        form: Form::Text("WHEN"),
+        default: "auto",
+        meaning: "what makes a worker ready",
+        allowed: "auto, listening, notify, start, delay:TIME, exec:COMMAND",
+        example: "delay:2s",
+    },
+    Setting {
+        name: "START_TIMEOUT",
+        form: Form::Text("TIME"),
+        default: "60s",
+        meaning: "not ready by then is a failed start",
+        allowed: "off, or a time from 1ms: 500ms, 30s, 5m, 1h30m; a bare number is seconds",
+        example: "2m",
+    },
+    Setting {
+        name: "WATCHDOG",
+        form: Form::Text("TIME"),
+        default: "off",
+        meaning: "replace a worker silent for this long",
+        allowed: "off, or a time from 1ms: 500ms, 30s, 5m, 1h30m; a bare number is seconds",
+        example: "30s",
+    },
+];
+
+pub(super) const ROLLS: &[Setting] = &[
+    Setting {
+        name: "RESTART_SIGNAL",
+        form: Form::List("SIGNALS"),
+        default: "SIGUSR2,SIGHUP",
+        meaning: "what starts a roll",
+        allowed: "signals that have no other meaning, by name or number, comma list",
+        example: "SIGUSR2",
+    },
+    Setting {
+        name: "SURGE",
+        form: Form::Text("N"),
+        default: "cpus",
+        meaning: "replacements starting at the same time",
+        allowed: "a number from 1, a percentage from 1%, all, cpus",
+        example: "25%",
+    },
+    Setting {
+        name: "MAX_DRAINING",
+        form: Form::Text("N"),
+        default: "WORKERS",
+        meaning: "workers draining at the same time",
+        allowed: "WORKERS, or a number from 1",
+        example: "2",
+    },
+    Setting {
+        name: "CANARY",
+        form: Form::Text("TIME"),
+        default: "on",
+        meaning: "first one alone, and for how long",
+        allowed: "off, on, or how long the first one must live: 500ms, 10s, 5m",
+        example: "10s",
+    },
+    Setting {
+        name: "ON_FAILED_ROLL",
+        form: Form::Text("WAY"),
+        default: "rollback",
+        meaning: "replaced slots go back, or stay",
+        allowed: "rollback, keep",
+        example: "keep",
+    },
+    Setting {
+        name: "START_ATTEMPTS",
+        form: Form::Text("N"),
+        default: "3",
+        meaning: "failures in a row until giving up",
+        allowed: "a number from 1",
+        example: "5",
+    },
+    Setting {
+        name: "BACKOFF",
+        form: Form::Text("TIME-TIME"),
+        default: "100ms-30s",
+        meaning: "wait before a respawn, doubling",
+        allowed: "FIRST-LONGEST, two times from 1ms, the first not above the longest",
+        example: "200ms-1m",
+    },
+    Setting {
+        name: "WATCH",
+        form: Form::Paths("PATHS"),
+        default: "",
+        meaning: "paths whose change starts a roll",
+        allowed: "absolute paths, comma list",
+        example: "/etc/app",
+    },
+];
+
+pub(super) const STOPPING: &[Setting] = &[
+    Setting {
+        name: "STOP_SIGNAL",
+        form: Form::Text("SIGNAL"),
+        default: "SIGTERM",
+        meaning: "what a worker gets to stop",
+        allowed: "a signal that can end a worker, by name or number",
+        example: "SIGQUIT",
+    },
+    Setting {
+        name: "KILL_TIMEOUT",
+        form: Form::Text("TIME"),
+        default: "30s",
+        meaning: "from being told to stop to SIGKILL",
+        allowed: "a time from 1ms: 500ms, 30s, 5m, 1h30m; a bare number is seconds",
+        example: "2m",
+    },
+    Setting {
+        name: "STOP_TIMEOUT",
+        form: Form::Text("TIME"),
+        default: "KILL_TIMEOUT",
+        meaning: "the same, for the whole fleet",
+        allowed: "KILL_TIMEOUT, or a time from 1ms: 500ms, 30s, 5m, 1h30m; a bare number is seconds",
+        example: "8s",
+    },
+    Setting {
+        name: "SHUTDOWN_DELAY",
+        form: Form::Text("TIME"),
+        default: "0s",
+        meaning: "keep serving so long once told to stop",
+        allowed: "a time: 0s, 500ms, 30s, 5m; a bare number is seconds",
+        example: "5s",
+    },
+];

@@ -1,0 +1,86 @@
+//! The settings of a worker's process: where it runs, as whom, with what.
+
+use super::{Form, Setting};
+
+pub(super) const WORKER: &[Setting] = &[
+    Setting {
+        name: "CHDIR",
+        form: Form::Path("DIR"),
+        default: "",
+        meaning: "its directory, resolved anew for each roll",
+        allowed: "a path",
+        example: "/srv/app/current",
+    },
+    Setting {
+        name: "ENV_DIR",
+        form: Form::Path("DIR"),
+        default: "",
+        meaning: "a directory whose files are variables",
+        allowed: "a path",
+        example: "/etc/app/env",
+    },
+    Setting {
+        name: "WORKER_ENV_",
+        form: Form::Family("NAME=VALUE"),
+        default: "",
+        meaning: "a variable for the workers only",
+        allowed: "any value, as it stands",
+        example: "production",
+    },
+    Setting {
+        name: "BEFORE_FORK",
+        form: Form::Text("COMMAND"),
+        default: "",
+        meaning: "run before each worker; failing fails it",
+        allowed: "words as a shell splits them: quotes and backslashes, no expansion",
+        example: "/app/bin/migrate --check",
+    },
+    Setting {
+        name: "USER",
+        form: Form::Text("USER[:GROUP]"),
+        default: "",
+        meaning: "who it runs as",
+        allowed: "USER or USER:GROUP, names or numbers",
+        example: "www-data:www-data",
+    },
+    Setting {
+        name: "NO_NEW_PRIVS",
+        form: Form::Switch,
+        default: "off",
+        meaning: "no privileges gained by exec",
+        allowed: "on, off",
+        example: "on",
+    },
+    Setting {
+        name: "RLIMIT_",
+        form: Form::Family("NAME=SOFT[:HARD]"),
+        default: "",
+        meaning: "a resource limit, see prlimit(1)",
+        allowed: "SOFT or SOFT:HARD, numbers or infinity, SOFT not above HARD",
+        example: "1024:4096",
+    },
+    Setting {
+        name: "NICE",
+        form: Form::Text("N"),
+        default: "",
+        meaning: "its scheduling priority",
+        allowed: "a number from -20 to 19",
+        example: "5",
+    },
+    Setting {
+        name: "OOM_SCORE_ADJ",
+        form: Form::Text("N"),
+        default: "",
+        meaning: "how readily the kernel kills it",
+        allowed: "a number from -1000 to 1000",
+        example: "500",
+    },
+    Setting {
+        name: "PDEATHSIG",
+        form: Form::Text("SIGNAL"),
+        default: "",
+        meaning: "what it gets when the master dies",
+        allowed: "a signal by name or number",
+        example: "SIGTERM",
+    },
+];
