@@ -1,8 +1,14 @@
 //! What a look into a container needs where there is no shell: one question, one answer.
 
 use std::{
-    env, fs,
-    os::unix::process::ExitStatusExt,
+    env,
+    ffi::OsStr,
+    fs,
+    io::{self, IsTerminal, Write},
+    os::unix::{
+        ffi::OsStrExt,
+        process::{CommandExt, ExitStatusExt},
+    },
     process::{Command, ExitCode, ExitStatus},
     sync::{Mutex, PoisonError},
     thread,
@@ -22,6 +28,9 @@ const USAGE: &str =
        probe processes          pid, state, name and parent of everything in /proc
        probe notify MESSAGE     to NOTIFY_SOCKET
        probe signal PID NUMBER  (the container has no kill)
+       probe tty                says what standard input is, asks for a line, ends with 5
+       probe latin1 NAME COMMAND...  becomes COMMAND with a variable that is no text
+       probe closed COMMAND...  becomes COMMAND without standard input, output and error
        probe pid1 COMMAND...    runs COMMAND as PID 1 of a new PID namespace; its exit code
        probe exit-codes COMMAND...  for 0..=255 runs COMMAND (`{}` becomes the number) as PID 1;
                                 prints each pair that differs and exits 1, or 'all 256 agree'";
@@ -56,6 +65,17 @@ fn run(words: &[&str]) -> Result<ExitCode, String> {
             }
         }
         ["signal", pid, number] => signal(pid, number)?,
+        ["tty"] => return tty(),
+        ["latin1", name, program, arguments @ ..] => {
+            let value = OsStr::from_bytes(b"caf\xe9");
+            return Err(Command::new(program).args(arguments).env(name, value).exec().to_string());
+        }
+        ["closed", program, arguments @ ..] => {
+            // SAFETY: nothing of ours uses the standard descriptors from here on: on success
+            // another program takes over, and on failure there is nowhere to say so.
+            (0..3).for_each(|fd| unsafe { rustix::io::close(fd) });
+            return Err(Command::new(program).args(arguments).exec().to_string());
+        }
         ["pid1", command @ ..] => return Ok(ExitCode::from(shell_code(pid1(command)?))),
         ["exit-codes", command @ ..] => return exit_codes(command),
         _ => return Err(USAGE.to_owned()),
@@ -96,6 +116,20 @@ fn signal(pid: &str, number: &str) -> Result<(), String> {
     let signal = nix::sys::signal::Signal::try_from(parse(number)?).map_err(|e| e.to_string())?;
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(parse(pid)?), signal)
         .map_err(|error| format!("{pid}: {error}"))
+}
+
+/// A program that a person talks to at a terminal.
+fn tty() -> Result<ExitCode, String> {
+    let stdin = io::stdin();
+    let foreground =
+        nix::unistd::tcgetpgrp(&stdin).is_ok_and(|group| group == nix::unistd::getpgrp());
+    println!("terminal={} foreground={foreground}", stdin.is_terminal());
+    print!("type something: ");
+    io::stdout().flush().map_err(|error| error.to_string())?;
+    let mut line = String::new();
+    stdin.read_line(&mut line).map_err(|error| error.to_string())?;
+    println!("you said {line}");
+    Ok(ExitCode::from(5))
 }
 
 /// Runs a command as PID 1 of a PID namespace of its own, and waits for it.

@@ -1,7 +1,7 @@
 //! A small HTTP server that takes its sockets from the environment and misbehaves as it is told.
 //!
 //! Every knob is a `name=value` word (see [`tools::knobs`]): `boot` (ms before it is ready),
-//! `boot-exit`, `boot-kill`, `boot-hang`, `ready=off`, `crash-after` (ms), `exit-code`,
+//! `boot-exit`, `boot-kill`, `boot-hang`, `extend` (s more to boot), `ready=off`, `crash-after` (ms), `exit-code`,
 //! `ignore-term`, `term-exit`, `delay` (ms a request), `linger` (ms that idle connections outlive
 //! the stop signal), `version`, `listen` (an address of its own), `watchdog` (ms between two signs
 //! of life), `watchdog-for` (ms until they end), `fdstore`, `orphans`, `leak` (MiB a second).

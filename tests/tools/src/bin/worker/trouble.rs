@@ -21,6 +21,10 @@ use crate::Worker;
 
 /// What happens before the worker is ready.
 pub(crate) fn at_boot(knobs: &Knobs) {
+    if let Some(seconds) = knobs.number("extend") {
+        let longer = format!("EXTEND_TIMEOUT_USEC={seconds}000000");
+        notify::send(&longer).expect("a notification");
+    }
     if let Some(pause) = knobs.millis("boot") {
         thread::sleep(pause);
     }
