@@ -1,0 +1,69 @@
+//! The strict client in a container of its own, in the network of the one that it sends load to.
+
+use serde_json::Value;
+
+use super::docker::{docker, docker_fails, image, label, text_of};
+
+/// Load that is being sent.
+pub(crate) struct Load(String);
+
+impl Load {
+    /// Starts the client and returns when it is running.
+    #[track_caller]
+    pub(crate) fn start(network: &str, options: &str, address: &str, words: &str) -> Self {
+        let label = label();
+        let image = image();
+        let mut command = vec!["run", "--detach", "--label", &label, "--network", network];
+        command.extend(options.split_whitespace());
+        command.extend([image.as_str(), "/strict-client", address, "expect=id={id}"]);
+        command.extend(words.split_whitespace());
+        let load = Self(docker(&command));
+        super::until("load is sent", || {
+            text_of(&docker_fails(&["logs", &load.0])).contains("strict-client: running")
+        });
+        load
+    }
+
+    /// Stops it, once every request that was begun has ended.
+    #[track_caller]
+    pub(crate) fn finish(self) -> Report {
+        docker(&["stop", "--time", "30", &self.0]);
+        let report = docker(&["logs", &self.0]);
+        Report(serde_json::from_str(&report).unwrap_or_else(|error| panic!("{error}: {report}")))
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        docker_fails(&["rm", "--force", &self.0]);
+    }
+}
+
+/// What became of every request.
+pub(crate) struct Report(Value);
+
+impl Report {
+    /// A number of the report, by its JSON pointer.
+    #[track_caller]
+    pub(crate) fn number(&self, pointer: &str) -> f64 {
+        let value = self.0.pointer(pointer).and_then(Value::as_f64);
+        value.unwrap_or_else(|| panic!("no {pointer} in {}", self.0))
+    }
+
+    /// How many answers came from `who`.
+    pub(crate) fn by(&self, who: &str) -> u64 {
+        self.0["by"][who].as_u64().unwrap_or(0)
+    }
+
+    /// Every request of either kind was answered, and answered rightly.
+    #[track_caller]
+    pub(crate) fn nothing_was_lost(&self) {
+        assert!(self.number("/failed") == 0.0, "requests were lost: {:#}", self.0);
+        assert!(self.number("/ok") > 100.0, "too little load to say anything: {:#}", self.0);
+    }
+
+    /// The longest time without an answer, in milliseconds.
+    pub(crate) fn gap(&self) -> f64 {
+        self.number("/gap_ms")
+    }
+}

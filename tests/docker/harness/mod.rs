@@ -1,0 +1,43 @@
+//! Containers, their logs, load on them, and directories of releases, for tests to read like
+//! a session at a terminal.
+
+mod container;
+mod docker;
+mod load;
+mod log;
+mod releases;
+
+pub(crate) use self::{
+    container::{Container, Setup},
+    docker::{docker, docker_fails, image},
+    load::Load,
+    log::Entry,
+    releases::Releases,
+};
+
+use std::{
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    thread,
+    time::{Duration, Instant},
+};
+
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// Held by a test that measures time: the others wait until it is over.
+pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
+    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Held by a test that does not mind company.
+pub(crate) fn together() -> RwLockReadGuard<'static, ()> {
+    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Asks until the answer is yes: for what the product has no event for, such as a zombie's end.
+pub(crate) fn until(what: &str, mut question: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !question() {
+        assert!(Instant::now() < end, "waited in vain: {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
