@@ -6,5 +6,6 @@
 pub mod einhorn;
 pub mod line;
 pub mod listen;
+pub mod node;
 pub mod notify;
 pub mod server_starter;

@@ -1,4 +1,4 @@
-//! sd_notify: every assignment, and that no datagram can do harm.
+//! `sd_notify(3)`: every assignment, and that no datagram can do harm.
 
 use dutch_master::wire::notify::{
     Access, DATAGRAM_LIMIT, Notice, NotifyError, STATUS_LIMIT, is_fd_name, parse,
