@@ -12,6 +12,7 @@ pub(crate) mod panic;
 pub(crate) mod poll;
 pub(crate) mod proc;
 pub(crate) mod reap;
+mod receive;
 pub(crate) mod signals;
 pub(crate) mod sockets;
 mod sockopt;

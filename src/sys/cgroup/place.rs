@@ -77,7 +77,7 @@ struct Mount {
 }
 
 impl Mount {
-    /// A line of mountinfo (proc_pid_mountinfo(5)), where it is a cgroup's.
+    /// A line of `mountinfo`, where it is a cgroup's.
     fn of_line(line: &str) -> Option<Self> {
         let (left, right) = line.split_once(" - ")?;
         let mut left = left.split(' ').skip(3);
@@ -104,16 +104,9 @@ fn unescape(text: &str) -> PathBuf {
     while let Some((&byte, tail)) = rest.split_first() {
         let digits = tail.get(..3).filter(|_| byte == b'\\');
         let code = digits.and_then(|digits| std::str::from_utf8(digits).ok());
-        match code.and_then(|code| u8::from_str_radix(code, 8).ok()) {
-            Some(decoded) => {
-                bytes.push(decoded);
-                rest = tail.get(3..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(byte);
-                rest = tail;
-            }
-        }
+        let decoded = code.and_then(|code| u8::from_str_radix(code, 8).ok());
+        bytes.push(decoded.unwrap_or(byte));
+        rest = if decoded.is_some() { tail.get(3..).unwrap_or_default() } else { tail };
     }
     OsString::from_vec(bytes).into()
 }
