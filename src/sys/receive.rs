@@ -99,9 +99,11 @@ impl Message {
     }
 
     fn take_fds(&mut self, data: *const u8, length: usize) {
-        for index in 0..length.checked_div(size_of::<RawFd>()).unwrap_or_default() {
+        // The kernel writes whole descriptors only.
+        const SIZE: usize = size_of::<RawFd>();
+        for at in (0..length).step_by(SIZE) {
             // SAFETY: the kernel wrote `length` bytes of descriptors from `data` on, perhaps unaligned.
-            let fd = unsafe { data.cast::<RawFd>().add(index).read_unaligned() };
+            let fd = unsafe { data.add(at).cast::<RawFd>().read_unaligned() };
             // SAFETY: the kernel has just opened it for us, and it is taken out of the message only here.
             self.fds.push(unsafe { OwnedFd::from_raw_fd(fd) });
         }
