@@ -22,7 +22,7 @@ use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 
 use super::Errno;
 
-/// A chain of more symlinks than the kernel follows (path_resolution(7)) is a loop.
+/// A chain of more symlinks than the kernel follows (`path_resolution(7)`) is a loop.
 const LINKS: usize = 40;
 /// A watched tree costs one watch a directory, and a user has 8192 of them on an old kernel.
 const DIRECTORIES: usize = 1024;

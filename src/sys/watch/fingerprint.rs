@@ -25,7 +25,7 @@ pub(crate) struct Fingerprint(u64);
 
 /// The fingerprint of a file or of a directory tree, symlinks followed; a path that does not exist has one, too.
 ///
-/// Names that begin with two dots are left out: there Kubernetes keeps its versions of a mounted ConfigMap, and their names
+/// Names that begin with two dots are left out: there Kubernetes keeps its versions of a mounted volume, and their names
 /// change though the content does not.
 pub(crate) fn fingerprint(path: &Path) -> Fingerprint {
     let mut reading = Reading { hasher: DefaultHasher::new(), entries: ENTRIES, bytes: BYTES };
