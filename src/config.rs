@@ -32,13 +32,13 @@ use std::time::Duration;
 
 use verb::Takes;
 
-pub(crate) use account::{Account, Resource, ResourceLimit, UserSpec};
+pub(crate) use account::{Account, ResourceLimit, UserSpec};
 pub(crate) use address::{Address, Inet};
 pub(crate) use choice::{
     Balance, ContractChoice, Control, FailedRoll, Level, Log, LogFormat, Output, Ready,
     SurgeChoice, Workers,
 };
-pub(crate) use fault::{Fault, Source, Warning, exit_code};
+pub(crate) use fault::{Fault, Source, Warning, exit_code, printable};
 pub(crate) use listen::Listener;
 pub(crate) use report::Row;
 pub(crate) use signal::Signal;
@@ -181,5 +181,4 @@ pub(crate) fn load(
 const NO_COMMAND: &str = "no command: write dutch-master [OPTIONS] [--] COMMAND [ARG]..., or set \
                           DUTCH_MASTER_WORKER; dutch-master --help lists all";
 
-#[cfg(test)]
 mod tests;

@@ -1,4 +1,5 @@
 //! Whole starts, and a table with a row for every setting.
+#![cfg(test)]
 
 use super::{
     Account, Address, Balance, Config, ContractChoice, Control, FailedRoll, Fault, Invocation,

@@ -95,7 +95,13 @@ const RUN: &str = "[OPTIONS] [--] COMMAND [ARG]...";
 pub(crate) const VERBS: &[Word] = &[
     word("run", RUN, "supervise (the default)", Takes::SettingsAndCommand, Verb::Run),
     word("init", RUN, "one child, a plain container init", Takes::SettingsAndCommand, Verb::Init),
-    word("exec", "[--] COMMAND [ARG]...", "in a worker's start script", Takes::Command, Verb::Exec),
+    word(
+        "exec",
+        "[--] COMMAND [ARG]...",
+        "re-stamp LISTEN_PID in a start script",
+        Takes::Command,
+        Verb::Exec,
+    ),
     word("config", "[--json]", "every setting", Takes::Settings, Verb::Config { json: false }),
     word(
         "completions",

@@ -1,0 +1,33 @@
+//! The verbs that need no running master: what each prints.
+
+mod completions;
+mod help;
+mod listing;
+mod man;
+mod readme;
+mod tables;
+
+use crate::config::{Fault, Invocation, Verb};
+
+/// The program's name and version, as `--version` prints them.
+pub(crate) const VERSION: &str = concat!("dutch-master ", env!("CARGO_PKG_VERSION"), "\n");
+
+/// What to print for a verb that only prints; none for one that runs a command.
+pub(crate) fn answer(invocation: &Invocation) -> Option<String> {
+    match invocation.verb {
+        Verb::Run | Verb::Init | Verb::Exec => None,
+        Verb::Config { json: true } => Some(listing::json(&invocation.rows)),
+        Verb::Config { json: false } => Some(listing::text(&invocation.rows)),
+        Verb::Completions(shell) => Some(completions::script(shell)),
+        Verb::Man => Some(man::page()),
+        Verb::Help => Some(help::text()),
+        Verb::Version => Some(VERSION.to_owned()),
+    }
+}
+
+/// What to print when nothing can be done: a line for each fault.
+pub(crate) fn complaint(faults: &[Fault]) -> String {
+    let lines: Vec<String> =
+        faults.iter().map(|fault| format!("dutch-master: {fault}\n")).collect();
+    lines.concat()
+}

@@ -1,0 +1,157 @@
+//! `completions`: a script that lets a shell complete verbs, options and their values.
+
+use std::fmt::Write;
+
+use crate::config::Shell;
+use crate::config::settings::{self, Form, Setting};
+use crate::config::verb::{self, SHELLS};
+
+/// The script for a shell.
+pub(crate) fn script(shell: Shell) -> String {
+    match shell {
+        Shell::Bash => bash(),
+        Shell::Zsh => zsh(),
+        Shell::Fish => fish(),
+    }
+}
+
+/// The values that can be listed, where a setting has such.
+fn values(setting: &Setting) -> Vec<&'static str> {
+    let plain = |word: &&str| word.chars().all(|l| l.is_ascii_lowercase() || l == '-');
+    let words: Vec<_> = setting.allowed.split(", ").collect();
+    if words.iter().all(plain) { words } else { Vec::new() }
+}
+
+/// What a shell may not take for its own inside single quotes.
+fn quoted(text: &str) -> String {
+    text.replace('\'', "'\\''")
+}
+
+fn verbs() -> String {
+    verb::built().map(|word| word.name).collect::<Vec<_>>().join(" ")
+}
+
+fn shells() -> String {
+    SHELLS.map(|(name, _)| name).join(" ")
+}
+
+fn bash() -> String {
+    let mut cases = String::new();
+    let mut flags = String::from("--help --version");
+    for setting in settings::all() {
+        let flag = setting.flag();
+        let _ = write!(flags, " --{flag}");
+        let reply = match (setting.form, values(setting)) {
+            (Form::Switch, _) => continue,
+            (Form::Path(_) | Form::Paths(_), _) => "compgen -f --".to_owned(),
+            (_, words) if words.is_empty() => "true".to_owned(),
+            (_, words) => format!("compgen -W '{}' --", words.join(" ")),
+        };
+        let _ = writeln!(cases, "        --{flag}) COMPREPLY=($({reply} \"$cur\")); return ;;");
+    }
+    format!(
+        "# bash completion for dutch-master\n\
+         _dutch_master() {{\n\
+         \x20   local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD-1]}}\n\
+         \x20   COMPREPLY=()\n\
+         \x20   if [[ $cur == = ]]; then cur=; else\n\
+         \x20       [[ $prev == = ]] && prev=${{COMP_WORDS[COMP_CWORD-2]}}\n\
+         \x20   fi\n\
+         \x20   case $prev in\n{cases}\
+         \x20       completions) COMPREPLY=($(compgen -W '{}' -- \"$cur\")); return ;;\n\
+         \x20       config) COMPREPLY=($(compgen -W '--json {flags}' -- \"$cur\")); return ;;\n\
+         \x20   esac\n\
+         \x20   if [[ $cur == -* ]]; then\n\
+         \x20       COMPREPLY=($(compgen -W '{flags}' -- \"$cur\"))\n\
+         \x20   elif ((COMP_CWORD == 1)); then\n\
+         \x20       COMPREPLY=($(compgen -W '{}' -- \"$cur\") $(compgen -c -- \"$cur\"))\n\
+         \x20   else\n\
+         \x20       COMPREPLY=($(compgen -c -- \"$cur\"))\n\
+         \x20   fi\n\
+         }}\n\
+         complete -o default -F _dutch_master dutch-master\n",
+        shells(),
+        verbs(),
+    )
+}
+
+fn zsh() -> String {
+    let mut specs = String::new();
+    for setting in settings::all() {
+        let meaning = quoted(setting.meaning).replace(['[', ']', ':'], "");
+        let many = if setting.is_list() { "*" } else { "" };
+        let flag = setting.flag();
+        let (equals, action) = match (setting.form, values(setting)) {
+            (Form::Switch, _) => ("", String::new()),
+            (Form::Path(word) | Form::Paths(word), _) => ("=", format!(":{word}:_files")),
+            (_, words) if words.is_empty() => ("=", ":value: ".to_owned()),
+            (_, words) => ("=", format!(":value:({})", words.join(" "))),
+        };
+        let _ = writeln!(specs, "    '{many}--{flag}{equals}[{meaning}]{action}' \\");
+    }
+    format!(
+        "#compdef dutch-master\n\
+         if [[ ${{words[2]}} == completions ]]; then\n\
+         \x20   compadd {}\n\
+         \x20   return\n\
+         fi\n\
+         _arguments -S \\\n{specs}\
+         \x20   '(- *)'{{-h,--help}}'[show the help]' \\\n\
+         \x20   '(- *)'{{-V,--version}}'[show the version]' \\\n\
+         \x20   '1:verb or command:{{ compadd {} ; _command_names -e }}' \\\n\
+         \x20   '*::arguments: _normal'\n",
+        shells(),
+        verbs(),
+    )
+}
+
+fn fish() -> String {
+    let mut out = String::from("# fish completion for dutch-master\n");
+    for word in verb::built() {
+        let (name, meaning) = (word.name, quoted(word.meaning));
+        let _ = writeln!(
+            out,
+            "complete -c dutch-master -n __fish_use_subcommand -a {name} -d '{meaning}'"
+        );
+    }
+    let seen = "-n '__fish_seen_subcommand_from completions'";
+    let _ = writeln!(out, "complete -c dutch-master {seen} -f -a '{}'", shells());
+    for setting in settings::all() {
+        let takes = match (setting.form, values(setting)) {
+            (Form::Switch, _) => String::new(),
+            (Form::Path(_) | Form::Paths(_), _) => " -r -F".to_owned(),
+            (_, words) if words.is_empty() => " -x".to_owned(),
+            (_, words) => format!(" -x -a '{}'", words.join(" ")),
+        };
+        let (flag, meaning) = (setting.flag(), quoted(setting.meaning));
+        let _ = writeln!(out, "complete -c dutch-master -l {flag}{takes} -d '{meaning}'");
+    }
+    out.push_str("complete -c dutch-master -s h -l help -d 'show the help'\n");
+    out.push_str("complete -c dutch-master -s V -l version -d 'show the version'\n");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{script, values};
+    use crate::config::Shell;
+    use crate::config::settings;
+
+    #[test]
+    fn every_shell_is_told_every_option_and_verb() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let script = script(shell);
+            for setting in settings::all() {
+                assert!(script.contains(&setting.flag()), "{shell:?} {}", setting.name);
+            }
+            assert!(script.contains("completions") && !script.contains("status"), "{shell:?}");
+        }
+    }
+
+    #[test]
+    fn values_are_completed_where_they_can_be_listed() {
+        let of = |name| values(settings::named(name).unwrap());
+        assert_eq!(of("BALANCE"), ["auto", "slot", "shared", "round-robin"]);
+        assert!(of("WORKERS").is_empty());
+    }
+}
