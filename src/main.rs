@@ -3,34 +3,56 @@
 mod cli;
 #[cfg_attr(
     not(test),
-    expect(dead_code, unused_imports, reason = "the master that reads it lands after it")
+    expect(dead_code, unused_imports, reason = "the verbs that read it land after it")
 )]
 mod config;
-#[expect(dead_code, reason = "the master that calls it lands after it")]
-#[cfg_attr(not(test), expect(unused_imports, reason = "the master that calls it lands after it"))]
+mod contract;
+mod log;
+mod master;
+#[expect(dead_code, reason = "what calls it lands after it")]
+#[cfg_attr(not(test), expect(unused_imports, reason = "what calls it lands after it"))]
 mod sys;
 
-use std::io::Write;
-use std::process::ExitCode;
+use std::{
+    ffi::OsString,
+    io::{Write, stderr, stdout},
+    process::ExitCode,
+};
+
+use config::{Invocation, Verb, Warning};
 
 fn main() -> ExitCode {
+    sys::panic::install();
     let loaded = config::load(std::env::vars_os(), std::env::args_os().skip(1));
-    let (invocation, warnings) = match loaded {
-        Ok(loaded) => loaded,
+    ExitCode::from(match loaded {
+        Ok((invocation, warnings)) => act(invocation, &warnings, std::env::vars_os()),
         Err(faults) => {
-            let _ = std::io::stderr().write_all(cli::complaint(&faults).as_bytes());
-            return ExitCode::from(config::exit_code(&faults));
+            say(&mut stderr(), &cli::complaint(&faults));
+            config::exit_code(&faults)
         }
-    };
-    for warning in warnings {
-        let _ = writeln!(std::io::stderr(), "dutch-master: {warning}");
-    }
-    match cli::answer(&invocation) {
-        // Who closes the pipe early, as head(1) does, has read enough.
-        Some(text) => {
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
+    })
+}
+
+/// Does what was asked for. Returns the exit code.
+fn act(
+    invocation: Invocation,
+    warnings: &[Warning],
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> u8 {
+    if let Some(text) = cli::answer(&invocation) {
+        for warning in warnings {
+            say(&mut stderr(), &format!("dutch-master: {warning}\n"));
         }
-        None => ExitCode::from(64),
+        say(&mut stdout(), &text);
+        return 0;
     }
+    match invocation.verb {
+        Verb::Run => master::run(invocation.config, warnings, variables),
+        _ => 64,
+    }
+}
+
+/// Who closes the pipe early, as head(1) does, has read enough.
+fn say(to: &mut impl Write, text: &str) {
+    let _ = to.write_all(text.as_bytes());
 }

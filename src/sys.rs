@@ -7,13 +7,16 @@ pub(crate) mod cgroup;
 pub(crate) mod channel;
 pub(crate) mod clock;
 pub(crate) mod diag;
+pub(crate) mod host;
 pub(crate) mod limits;
+pub(crate) mod local;
 pub(crate) mod panic;
 pub(crate) mod poll;
 pub(crate) mod proc;
 pub(crate) mod reap;
 mod receive;
 pub(crate) mod signals;
+pub(crate) mod sink;
 pub(crate) mod sockets;
 mod sockopt;
 pub(crate) mod spawn;
@@ -39,6 +42,11 @@ impl Pid {
         self.0
     }
 
+    /// The number for those who count from zero.
+    pub(crate) const fn number(self) -> u32 {
+        self.0.unsigned_abs()
+    }
+
     /// This process.
     pub(crate) fn own() -> Self {
         rustix::process::getpid().into()
@@ -60,6 +68,13 @@ impl fmt::Display for Pid {
 /// The kernel's error number; prints as the sentence errno(3) has for it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Errno(pub(crate) i32);
+
+impl Errno {
+    /// Whether it says that there is no such process (ESRCH).
+    pub(crate) const fn is_no_such_process(self) -> bool {
+        self.0 == libc::ESRCH
+    }
+}
 
 impl From<rustix::io::Errno> for Errno {
     fn from(errno: rustix::io::Errno) -> Self {

@@ -15,9 +15,6 @@ use std::{
 
 use super::Errno;
 
-/// How many descriptors one wait reports; the rest come with the next, as the trigger is the level.
-const BATCH: usize = 256;
-
 /// What to wait for on one descriptor. An error or a hang-up is always reported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Interest {
@@ -75,10 +72,13 @@ pub(crate) struct Poll {
 }
 
 impl Poll {
+    /// How many descriptors one wait reports; the rest come with the next, as the trigger is the level.
+    pub(crate) const BATCH: usize = 256;
+
     /// An empty set.
     pub(crate) fn new() -> Result<Self, Errno> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        Ok(Self { epoll, events: Vec::with_capacity(BATCH) })
+        Ok(Self { epoll, events: Vec::with_capacity(Self::BATCH) })
     }
 
     /// Waits for `fd` from now on; EEXIST if it is in the set already.

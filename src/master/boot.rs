@@ -1,0 +1,355 @@
+//! From a checked configuration to a master that stands: everything that must exist before the
+//! first worker, or an exit code and a reason.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    num::NonZeroU16,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use cap_std::{ambient_authority, fs::Dir};
+use dutch_master::{Fleet, Policy, wire::listen::stale};
+use tracing::{error, info, warn};
+
+use super::{
+    Master,
+    capacity::{self, Capacity, Count},
+    children::Children,
+    einhorn::Einhorn,
+    hooks::Hooks,
+    journal,
+    launch::Kit,
+    listeners::Listeners,
+    release::{Environment, Sources},
+    source::Source,
+    store::Store,
+    watch::Watch,
+};
+use crate::{
+    config::{Account, Balance, Config, ContractChoice, Ready, Warning},
+    contract::{Kind, Readiness},
+    log::SharedSink,
+    sys::{
+        Errno, cgroup, clock,
+        host::{self, RuntimeDir},
+        limits::{Limit, Limits, OomScore, Resource},
+        poll::{Interest, Poll},
+        reap,
+        signals::Signals,
+        sink::Sink,
+        spawn::Credentials,
+        users,
+    },
+};
+
+/// Exit code of a configuration that can't be carried out (`EX_CONFIG` of sysexits.h).
+const EXIT_CONFIG: u8 = 78;
+/// Exit code of a defect of ours or of a kernel that lacks what we need (`EX_SOFTWARE`).
+const EXIT_SOFTWARE: u8 = 70;
+/// A plain worker that lives so long is taken to work: nothing better can be known of it.
+const PLAIN_DELAY: Duration = Duration::from_secs(1);
+/// How much more readily than us the kernel is to kill workers when memory is out.
+const OOM_STEP: i16 = 100;
+
+/// Why the master does not stand: the exit code; the log has the reason.
+struct Refusal(u8);
+
+/// Supervises until the fleet is gone. Returns the exit code.
+pub(crate) fn run(
+    config: Config,
+    warnings: &[Warning],
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> u8 {
+    let (Some(stdout), Some(stderr)) =
+        (sink(std::io::stdout().as_fd()), sink(std::io::stderr().as_fd()))
+    else {
+        return EXIT_SOFTWARE;
+    };
+    let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    crate::log::start(&config.log, config.log_format, is_terminal, Arc::clone(&stderr));
+    for warning in warnings {
+        warn!(target: "config", "{warning}");
+    }
+    // Handlers stand before anything is started.
+    let signals = match Signals::install() {
+        Ok(signals) => signals,
+        Err(error) => return refuse(EXIT_SOFTWARE, "signals can't be taken", &error).0,
+    };
+    match assemble(config, variables.collect(), signals, [stdout, stderr]) {
+        Ok(mut master) => master.supervise(),
+        Err(Refusal(code)) => code,
+    }
+}
+
+fn sink(of: BorrowedFd<'_>) -> Option<SharedSink> {
+    Sink::new(of).ok().map(|sink| Arc::new(Mutex::new(sink)))
+}
+
+fn refuse(code: u8, what: &str, why: &dyn std::fmt::Display) -> Refusal {
+    error!(target: "master", problem = %why, "{what}");
+    Refusal(code)
+}
+
+/// What was found out before anything was opened.
+struct Survey {
+    root: Dir,
+    cpus: NonZeroU16,
+    count: Count,
+    kind: Kind,
+    kind_why: &'static str,
+    readiness: Readiness,
+    in_slots: bool,
+}
+
+fn survey(config: &Config) -> Result<Survey, Refusal> {
+    let root = Dir::open_ambient_dir("/", ambient_authority())
+        .map_err(|error| refuse(EXIT_SOFTWARE, "/ can't be opened", &error))?;
+    let facts = cgroup::facts(&root);
+    let (kind, kind_why) = choose_contract(config);
+    Ok(Survey {
+        cpus: capacity::cpus(&facts).0,
+        count: capacity::count(config, &facts),
+        kind,
+        kind_why,
+        readiness: choose_readiness(config, kind),
+        in_slots: kind == Kind::Systemd && config.balance == Balance::Slot,
+        root,
+    })
+}
+
+impl Survey {
+    fn announce(&self, config: &Config, listeners: &Listeners) {
+        journal::starting(&journal::Starting {
+            workers: self.count.workers.get(),
+            workers_why: &self.count.why,
+            kind: self.kind,
+            kind_why: self.kind_why,
+            readiness: &self.readiness,
+            balance: if self.in_slots { "slot" } else { "shared" },
+            budget: config.shutdown_delay.saturating_add(config.stop_timeout),
+        });
+        for (name, address) in listeners.names() {
+            info!(target: "listener", name, address, "listening");
+        }
+    }
+}
+
+fn assemble(
+    config: Config,
+    variables: Vec<(OsString, OsString)>,
+    signals: Signals,
+    [stdout, stderr]: [SharedSink; 2],
+) -> Result<Master, Refusal> {
+    if !host::is_pid_1() {
+        reap::subreaper().map_err(software("orphans would escape us"))?;
+    }
+    let found = survey(&config)?;
+    let sources = sources(&config, variables);
+    let release =
+        sources.snapshot().map_err(|error| refuse(EXIT_CONFIG, "release can't be read", &error))?;
+    let watch = start_watch(&config)?;
+    let policy = policy(&config, found.cpus)?;
+    let runtime = runtime_directory(&found.readiness)?;
+    let credentials = credentials(&config, &found.root)?;
+    let listeners = open_listeners(&config, &found)?;
+    let einhorn = runtime.as_ref().filter(|_| found.kind == Kind::Systemd).and_then(open_einhorn);
+    found.announce(&config, &listeners);
+    let now = clock::now();
+    let mut master = Master {
+        fleet: Fleet::new(policy, found.count.workers),
+        kit: kit(&config, found.kind, credentials, runtime, einhorn.as_ref()),
+        readiness: found.readiness,
+        facts: Vec::new(),
+        now,
+        poll: Poll::new().map_err(software("epoll can't be had"))?,
+        signals,
+        children: Children::default(),
+        listeners,
+        sources,
+        releases: BTreeMap::new(),
+        store: Store::default(),
+        hooks: Hooks::default(),
+        capacity: Capacity::new(found.root, &config, found.count.workers, now),
+        watch,
+        einhorn,
+        stdout,
+        stderr,
+        last_failure: 1,
+        interrupts: 0,
+        exit: None,
+        config,
+    };
+    master.releases.extend(master.fleet.wanted().map(|first| (first, release)));
+    master.listen_for_events().map_err(software("nothing can be waited for"))?;
+    master.count_before_boot();
+    Ok(master)
+}
+
+fn software(what: &'static str) -> impl Fn(Errno) -> Refusal {
+    move |error| refuse(EXIT_SOFTWARE, what, &error)
+}
+
+fn open_listeners(config: &Config, found: &Survey) -> Result<Listeners, Refusal> {
+    Listeners::open(&config.listen, found.in_slots, &found.root).map_err(|faults| {
+        faults.iter().fold(Refusal(EXIT_CONFIG), |_, fault| {
+            refuse(EXIT_CONFIG, "listener can't be opened", fault)
+        })
+    })
+}
+
+fn start_watch(config: &Config) -> Result<Option<Watch>, Refusal> {
+    if config.watch.is_empty() {
+        return Ok(None);
+    }
+    Watch::start(&config.watch).map(Some).map_err(|(path, errno)| {
+        let problem = format!("{}: {errno}", path.display());
+        refuse(EXIT_CONFIG, "path can't be watched", &problem)
+    })
+}
+
+fn policy(config: &Config, cpus: NonZeroU16) -> Result<Policy, Refusal> {
+    Policy::new(config.rules(cpus, host::seed())).map_err(|faults| {
+        faults.iter().fold(Refusal(EXIT_CONFIG), |_, fault| {
+            refuse(EXIT_CONFIG, "settings contradict each other", fault)
+        })
+    })
+}
+
+fn kit(
+    config: &Config,
+    kind: Kind,
+    credentials: Option<Credentials>,
+    runtime: Option<RuntimeDir>,
+    einhorn: Option<&Einhorn>,
+) -> Kit {
+    Kit {
+        command: config.command.clone(),
+        kind,
+        credentials,
+        limits: limits(config),
+        einhorn: einhorn.map(|einhorn| einhorn.path().to_owned()),
+        watchdog: config.watchdog,
+        output: config.output,
+        sockets: runtime,
+    }
+}
+
+impl Master {
+    /// With `NUM_WORKERS_COMMAND` set, nobody is started before it has answered.
+    fn count_before_boot(&mut self) {
+        if self.config.num_workers_command.is_some() {
+            self.hooks.hold_boot();
+            self.ask_for_count();
+        }
+    }
+
+    fn listen_for_events(&self) -> Result<(), Errno> {
+        self.poll.add(self.signals.as_fd(), Source::Signals.token(), Interest::Read)?;
+        if let Some(watch) = &self.watch {
+            self.poll.add(watch.watcher(), Source::Watch.token(), Interest::Read)?;
+        }
+        if let Some(einhorn) = &self.einhorn {
+            self.poll.add(einhorn, Source::Einhorn.token(), Interest::Read)?;
+        }
+        Ok(())
+    }
+}
+
+/// Which contract, and why.
+fn choose_contract(config: &Config) -> (Kind, &'static str) {
+    match config.contract {
+        ContractChoice::Systemd => (Kind::Systemd, "as set"),
+        ContractChoice::Plain => (Kind::Plain, "as set"),
+        _ if config.listen.is_empty() => (Kind::Plain, "LISTEN is not set"),
+        _ => (Kind::Systemd, "LISTEN is set"),
+    }
+}
+
+fn choose_readiness(config: &Config, kind: Kind) -> Readiness {
+    match (&config.ready, kind) {
+        (Ready::Delay(time), _) => Readiness::Delay(*time),
+        (Ready::Exec(_), _) => Readiness::Exec,
+        (Ready::Start, _) => Readiness::Start,
+        (Ready::Notify, _) | (_, Kind::Systemd) => Readiness::Notify,
+        (_, Kind::Plain) => Readiness::Delay(PLAIN_DELAY),
+    }
+}
+
+/// Where sockets for workers can be. Of the writable places only /dev/shm is in every image.
+fn runtime_directory(readiness: &Readiness) -> Result<Option<RuntimeDir>, Refusal> {
+    let own = format!("dutch-master-{}-{}", host::uid(), host::pid_namespace());
+    let places = [
+        PathBuf::from("/run/dutch-master"),
+        Path::new("/dev/shm").join(&own),
+        Path::new("/tmp").join(&own),
+    ];
+    match RuntimeDir::make(&places) {
+        Ok(directory) => Ok(Some(directory)),
+        Err(error) if *readiness == Readiness::Notify => {
+            Err(refuse(EXIT_CONFIG, "workers could not say that they are ready", &error))
+        }
+        Err(error) => {
+            warn!(target: "master", problem = %error, "workers get no NOTIFY_SOCKET");
+            Ok(None)
+        }
+    }
+}
+
+fn open_einhorn(directory: &RuntimeDir) -> Option<Einhorn> {
+    Einhorn::open(directory.path())
+        .inspect_err(|error| warn!(target: "master", problem = %error, "no einhorn socket"))
+        .ok()
+}
+
+fn credentials(config: &Config, root: &Dir) -> Result<Option<Credentials>, Refusal> {
+    let Some(spec) = &config.user else { return Ok(None) };
+    let text = |account: &Account| match account {
+        Account::Id(id) => id.to_string(),
+        Account::Name(name) => name.clone(),
+    };
+    let group = spec.group.as_ref().map(text);
+    users::resolve(root, &text(&spec.user), group.as_deref())
+        .map(|found| Some(Credentials { uid: found.uid, gid: found.gid, groups: found.groups }))
+        .map_err(|error| refuse(EXIT_CONFIG, "USER is nobody", &error))
+}
+
+fn sources(config: &Config, variables: Vec<(OsString, OsString)>) -> Sources {
+    let container: Environment =
+        variables.into_iter().filter(|(name, _)| stale(name.as_bytes()).is_none()).collect();
+    Sources {
+        chdir: config.chdir.clone(),
+        env_dir: config.env_dir.clone(),
+        container,
+        worker: config.worker_env.clone(),
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    let narrow = |value: i32| i16::try_from(value).unwrap_or_default();
+    let ours = std::fs::read_to_string("/proc/self/oom_score_adj").ok();
+    let ours: i16 = ours.and_then(|text| text.trim().parse().ok()).unwrap_or_default();
+    Limits {
+        rlimits: config
+            .rlimits
+            .iter()
+            .filter_map(|limit| {
+                let resource = Resource::from_name(limit.resource.name())?;
+                Some(Limit { resource, soft: limit.soft, hard: limit.hard })
+            })
+            .collect(),
+        nice: config.nice.and_then(|nice| i8::try_from(nice).ok()),
+        oom_score_adj: match config.oom_score_adj {
+            Some(score) => OomScore::Require(narrow(score)),
+            None => OomScore::Prefer(ours.saturating_add(OOM_STEP).min(1000)),
+        },
+        pdeathsig: config.pdeathsig.map(crate::config::Signal::number),
+        no_new_privs: config.no_new_privs,
+    }
+}

@@ -1,0 +1,177 @@
+//! Which process is which worker, and how far it has come.
+//!
+//! A worker is its process group: its first process may die while the others still serve (a shell
+//! that was told to stop, say), so it is gone when the whole group is.
+
+use std::{collections::BTreeMap, os::fd::OwnedFd, time::Duration};
+
+use dutch_master::{Generation, SlotId, WorkerId};
+
+use super::output::Outlet;
+use crate::{
+    contract::systemd::Link,
+    sys::{Pid, reap::ExitStatus, signals, spawn::SpawnError},
+};
+
+/// How a worker came to its end.
+#[derive(Clone, Debug)]
+pub(crate) enum End {
+    /// Its first process exited.
+    Exited(ExitStatus),
+    /// Its program could not be executed.
+    NotExecuted(SpawnError),
+    /// Something on the way to its process failed.
+    NotStarted(String),
+}
+
+impl End {
+    /// The exit code that a shell would give.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::Exited(status) => status.shell_code(),
+            Self::NotExecuted(error) => error.shell_code(),
+            Self::NotStarted(_) => 1,
+        }
+    }
+}
+
+/// What stands for a worker now.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// `BEFORE_FORK` runs for it.
+    Hook { pid: Pid },
+    /// Its process is alive.
+    Running { pid: Pid },
+    /// Its first process is gone, others of its group are not.
+    Orphaned { group: Pid },
+}
+
+/// One worker, as the shell knows it.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub(crate) slot: SlotId,
+    pub(crate) generation: Generation,
+    pub(crate) stage: Stage,
+    /// Read until the program runs or could not be executed.
+    pub(crate) exec_status: Option<OwnedFd>,
+    pub(crate) link: Option<Link>,
+    pub(crate) outlets: Vec<Outlet>,
+    /// When its process was started.
+    pub(crate) started: Duration,
+    pub(crate) is_ready: bool,
+    /// Whether it was told to go, in any way: its end is nobody's fault then.
+    pub(crate) is_leaving: bool,
+    /// Whether it got the stop signal: twice would mean "at once" to many servers.
+    pub(crate) is_signalled: bool,
+    /// While its connections are being waited for: when to look again.
+    pub(crate) drain: Option<Drain>,
+    /// What it says of itself.
+    pub(crate) status: Option<String>,
+    pub(crate) end: Option<End>,
+    /// Nonsense it has sent.
+    pub(crate) garbage: u32,
+    /// Samples in a row with too much memory.
+    pub(crate) oversize: u32,
+    /// The probe that runs for it, or when the next one is due.
+    pub(crate) probe: Probe,
+}
+
+/// The state of READY=exec or READY=delay for one worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Probe {
+    /// Nothing to do.
+    None,
+    /// Look at this time.
+    Due(Duration),
+    /// A command runs.
+    Running { pid: Pid },
+}
+
+/// A drain whose end we look for ourselves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Drain {
+    pub(crate) look_at: Duration,
+}
+
+impl Child {
+    /// A worker of which nothing exists yet but the intention.
+    pub(crate) fn new(slot: SlotId, generation: Generation, pid: Pid, now: Duration) -> Self {
+        Self {
+            slot,
+            generation,
+            stage: Stage::Running { pid },
+            exec_status: None,
+            link: None,
+            outlets: Vec::new(),
+            started: now,
+            is_ready: false,
+            is_leaving: false,
+            is_signalled: false,
+            drain: None,
+            status: None,
+            end: None,
+            garbage: 0,
+            oversize: 0,
+            probe: Probe::None,
+        }
+    }
+
+    /// The pid to show.
+    pub(crate) fn pid(&self) -> Pid {
+        match self.stage {
+            Stage::Hook { pid } | Stage::Running { pid } => pid,
+            Stage::Orphaned { group } => group,
+        }
+    }
+
+    /// Sends a signal to the whole of it. A group that is gone has nothing to be told.
+    pub(crate) fn signal(&self, signal: i32) {
+        let _ = signals::kill_group(self.pid(), signal);
+    }
+}
+
+/// Every worker, and every process we wait for.
+#[derive(Debug, Default)]
+pub(crate) struct Children {
+    workers: BTreeMap<WorkerId, Child>,
+    pids: BTreeMap<Pid, WorkerId>,
+}
+
+impl Children {
+    pub(crate) fn insert(&mut self, id: WorkerId, child: Child) {
+        self.pids.insert(child.pid(), id);
+        self.workers.insert(id, child);
+    }
+
+    pub(crate) fn get(&self, id: WorkerId) -> Option<&Child> {
+        self.workers.get(&id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: WorkerId) -> Option<&mut Child> {
+        self.workers.get_mut(&id)
+    }
+
+    /// Whose process this is, its first one or its hook.
+    pub(crate) fn of_pid(&self, pid: Pid) -> Option<WorkerId> {
+        self.pids.get(&pid).copied()
+    }
+
+    /// Notes that a process is gone.
+    pub(crate) fn forget_pid(&mut self, pid: Pid) {
+        self.pids.remove(&pid);
+    }
+
+    pub(crate) fn remove(&mut self, id: WorkerId) -> Option<Child> {
+        let child = self.workers.remove(&id)?;
+        self.pids.retain(|_, of| *of != id);
+        Some(child)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (WorkerId, &Child)> {
+        self.workers.iter().map(|(id, child)| (*id, child))
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (WorkerId, &mut Child)> {
+        self.workers.iter_mut().map(|(id, child)| (*id, child))
+    }
+}

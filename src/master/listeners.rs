@@ -1,0 +1,303 @@
+//! The listening sockets: opened once, held for the master's whole life, lent to workers.
+//!
+//! With one queue for all, every worker gets the same socket. With slots, each worker gets a *lane*:
+//! a socket of its own for every TCP listener, all on one port (`SO_REUSEPORT`), and the kernel is
+//! told which lanes get new connections. Lanes are never closed, so their order never changes and
+//! what waits in one waits for the next worker that sits there.
+
+use std::{
+    fmt,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::Duration,
+};
+
+use cap_std::fs::Dir;
+use dutch_master::{
+    WorkerId,
+    wire::listen::{Kind, Passed},
+};
+
+use crate::{
+    config::{self, Account},
+    sys::{
+        diag,
+        sockets::{self, Address, Options, SocketError},
+        steer::{self, SteerError},
+        users::{self, UserError},
+    },
+};
+
+/// Descriptors 0 to 2 are the worker's standard streams; systemd's first is 3 (`sd_listen_fds(3)`).
+pub(crate) const FIRST_FD: i32 = 3;
+/// A keep-alive connection that nobody has used for so long does not hold a drain.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Why a listener can't be opened.
+#[derive(Debug)]
+pub(crate) enum ListenError {
+    /// The kernel refused.
+    Socket(String, SocketError),
+    /// The owner of a socket file is nobody.
+    Owner(String, UserError),
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(name, error) => write!(f, "listener {name}: {error}"),
+            Self::Owner(name, error) => write!(f, "listener {name}: {error}"),
+        }
+    }
+}
+
+/// One entry of `LISTEN`.
+#[derive(Debug)]
+struct Listener {
+    name: String,
+    /// With the port that the kernel chose where none was asked for.
+    address: Address,
+    options: Options,
+    /// What everybody gets, unless each lane has its own.
+    common: Option<OwnedFd>,
+}
+
+/// One worker's own sockets, one for each listener that has no common one.
+#[derive(Debug)]
+struct Lane {
+    sockets: Vec<Option<OwnedFd>>,
+    holder: Option<WorkerId>,
+    is_live: bool,
+    tag: Option<diag::Tag>,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(crate) struct Listeners {
+    entries: Vec<Listener>,
+    lanes: Vec<Lane>,
+    ports: Vec<u16>,
+}
+
+impl Listeners {
+    /// Opens every listener, or says of each one that can't be why. `root` is `/`.
+    pub(crate) fn open(
+        wanted: &[config::Listener],
+        in_slots: bool,
+        root: &Dir,
+    ) -> Result<Self, Vec<ListenError>> {
+        let (mut listeners, mut faults) = (Vec::new(), Vec::new());
+        for entry in wanted {
+            match Listener::open(entry, in_slots, root) {
+                Ok(listener) => listeners.push(listener),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let ports = listeners.iter().filter_map(Listener::lane_port).collect();
+        let mut all = Self { entries: listeners, lanes: Vec::new(), ports };
+        if all.has_lanes() {
+            // A port in use, or a right that is missing, must show now and not at the first worker.
+            all.add_lane().map_err(|fault| vec![fault])?;
+        }
+        Ok(all)
+    }
+
+    /// Whether workers have sockets of their own.
+    pub(crate) fn has_lanes(&self) -> bool {
+        self.entries.iter().any(|listener| listener.common.is_none())
+    }
+
+    /// Name and address of each, for the log.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (&str, String)> {
+        self.entries.iter().map(|each| (each.name.as_str(), each.address.to_string()))
+    }
+
+    /// Gives a worker its sockets: the lane of one who left connections waiting, else any free one.
+    pub(crate) fn seat(&mut self, worker: WorkerId) -> Result<(), ListenError> {
+        if !self.has_lanes() {
+            return Ok(());
+        }
+        let free = self.lanes.iter().enumerate().filter(|(_, lane)| lane.holder.is_none());
+        let fullest = free.max_by_key(|(_, lane)| lane.waiting()).map(|(index, _)| index);
+        let index = match fullest {
+            Some(index) => index,
+            None => self.add_lane()?,
+        };
+        if let Some(lane) = self.lanes.get_mut(index) {
+            lane.holder = Some(worker);
+        }
+        Ok(())
+    }
+
+    /// A worker's sockets and what it is to know of them.
+    pub(crate) fn passed(&self, worker: WorkerId) -> Vec<(Passed, BorrowedFd<'_>)> {
+        let lane = self.lanes.iter().find(|lane| lane.holder == Some(worker));
+        (FIRST_FD..)
+            .zip(self.entries.iter().enumerate())
+            .filter_map(|(fd, (index, listener))| {
+                let own = || lane?.sockets.get(index)?.as_ref();
+                let socket = listener.common.as_ref().or_else(own)?;
+                Some((listener.passed(fd), socket.as_fd()))
+            })
+            .collect()
+    }
+
+    /// Lets new connections come to a worker.
+    pub(crate) fn steer_in(&mut self, worker: WorkerId) -> Result<(), SteerError> {
+        self.set_live(worker, true)
+    }
+
+    /// Keeps new connections away from a worker.
+    pub(crate) fn steer_off(&mut self, worker: WorkerId) -> Result<(), SteerError> {
+        self.set_live(worker, false)
+    }
+
+    /// Takes a worker that is gone from its lane.
+    pub(crate) fn leave(&mut self, worker: WorkerId) -> Result<(), SteerError> {
+        let outcome = self.set_live(worker, false);
+        for lane in self.lanes.iter_mut().filter(|lane| lane.holder == Some(worker)) {
+            lane.holder = None;
+        }
+        outcome
+    }
+
+    /// Whether a worker that was steered off has finished its connections.
+    pub(crate) fn is_quiet(&self, worker: WorkerId) -> bool {
+        let Some(lane) = self.lanes.iter().find(|lane| lane.holder == Some(worker)) else {
+            return true;
+        };
+        let finished = |tag| diag::is_quiet(tag, &self.ports, IDLE).unwrap_or(true);
+        lane.waiting() == 0 && lane.tag.is_none_or(finished)
+    }
+
+    fn set_live(&mut self, worker: WorkerId, is_live: bool) -> Result<(), SteerError> {
+        let Some(lane) = self.lanes.iter_mut().find(|lane| lane.holder == Some(worker)) else {
+            return Ok(());
+        };
+        if lane.is_live == is_live {
+            return Ok(());
+        }
+        lane.is_live = is_live;
+        self.steer()
+    }
+
+    /// Tells the kernel which lanes live. With none alive the last ones keep their share: what waits
+    /// there is served by the next worker, and nobody is refused.
+    fn steer(&self) -> Result<(), SteerError> {
+        let live: Vec<u32> = (0..)
+            .zip(&self.lanes)
+            .filter(|(_, lane)| lane.is_live)
+            .map(|(index, _)| index)
+            .collect();
+        let Some(first) = self.lanes.first().filter(|_| !live.is_empty()) else { return Ok(()) };
+        first.sockets.iter().flatten().try_for_each(|socket| steer::steer(socket.as_fd(), &live))
+    }
+
+    fn add_lane(&mut self) -> Result<usize, ListenError> {
+        let index = self.lanes.len();
+        let number = index.checked_rem(diag::Tag::COUNT.into()).unwrap_or_default();
+        let tag = u8::try_from(number.saturating_add(1)).ok().and_then(diag::Tag::new);
+        let mut sockets = Vec::new();
+        for listener in &mut self.entries {
+            sockets.push(listener.open_own(tag)?);
+        }
+        self.ports = self.entries.iter().filter_map(Listener::lane_port).collect();
+        self.lanes.push(Lane { sockets, holder: None, is_live: false, tag });
+        Ok(index)
+    }
+}
+
+impl Lane {
+    /// Connections that wait to be accepted.
+    fn waiting(&self) -> u32 {
+        let queues = self.sockets.iter().flatten();
+        queues
+            .filter_map(|socket| sockets::accept_queue(socket.as_fd()).ok())
+            .map(|queue| queue.length)
+            .sum()
+    }
+}
+
+impl Listener {
+    fn open(entry: &config::Listener, in_slots: bool, root: &Dir) -> Result<Self, ListenError> {
+        let owner = |error| ListenError::Owner(entry.name.clone(), error);
+        let is_lane = in_slots && matches!(entry.address, config::Address::Tcp(_));
+        let options = Options {
+            backlog: entry.backlog,
+            v6only: entry.v6only,
+            reuse_port: entry.reuseport || is_lane,
+            mode: entry.mode,
+            uid: entry.user.as_ref().map(|who| uid(root, who)).transpose().map_err(owner)?,
+            gid: entry.group.as_ref().map(|who| gid(root, who)).transpose().map_err(owner)?,
+        };
+        let address = match &entry.address {
+            config::Address::Tcp(inet) => Address::Tcp(inet.address),
+            config::Address::Udp(inet) => Address::Udp(inet.address),
+            config::Address::Unix(path) => Address::Unix(path.clone()),
+            config::Address::Abstract(name) => Address::Abstract(name.clone()),
+        };
+        let mut listener = Self { name: entry.name.clone(), address, options, common: None };
+        if !is_lane {
+            listener.common = Some(listener.open_one()?);
+        }
+        Ok(listener)
+    }
+
+    /// Opens a socket, and remembers the port that the kernel chose.
+    fn open_one(&mut self) -> Result<OwnedFd, ListenError> {
+        let told = |error| ListenError::Socket(self.name.clone(), error);
+        let socket = sockets::listen(&self.address, &self.options).map_err(told)?;
+        // As systemd passes them: who wants it otherwise sets it, and blocking loops exist.
+        let _ = sockets::set_nonblocking(socket.as_fd(), false);
+        if let Ok(address @ (Address::Tcp(_) | Address::Udp(_))) =
+            sockets::local_address(socket.as_fd())
+        {
+            self.address = address;
+        }
+        Ok(socket)
+    }
+
+    fn open_own(&mut self, tag: Option<diag::Tag>) -> Result<Option<OwnedFd>, ListenError> {
+        if self.common.is_some() {
+            return Ok(None);
+        }
+        let socket = self.open_one()?;
+        if let Some(tag) = tag {
+            // Without tags a drain lasts its minimum, no longer.
+            let _ = diag::set_tag(socket.as_fd(), tag);
+        }
+        Ok(Some(socket))
+    }
+
+    fn lane_port(&self) -> Option<u16> {
+        match self.address {
+            Address::Tcp(address) if self.common.is_none() => Some(address.port()),
+            _ => None,
+        }
+    }
+
+    fn passed(&self, fd: i32) -> Passed {
+        let kind = match self.address {
+            Address::Tcp(_) => Kind::Tcp,
+            Address::Udp(_) => Kind::Udp,
+            Address::Unix(_) | Address::Abstract(_) => Kind::Unix,
+        };
+        Passed { name: self.name.clone(), fd, kind, address: self.address.to_string() }
+    }
+}
+
+fn uid(root: &Dir, account: &Account) -> Result<u32, UserError> {
+    match account {
+        Account::Id(id) => Ok(*id),
+        Account::Name(name) => users::user(root, name),
+    }
+}
+
+fn gid(root: &Dir, account: &Account) -> Result<u32, UserError> {
+    match account {
+        Account::Id(id) => Ok(*id),
+        Account::Name(name) => users::group(root, name),
+    }
+}

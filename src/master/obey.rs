@@ -1,0 +1,219 @@
+//! Carries out what the core decided. Nothing here asks whether it is wise.
+
+use std::{
+    os::fd::{AsFd, BorrowedFd},
+    time::Duration,
+};
+
+use dutch_master::{Action, Event, Generation, LeaveCause, SlotId, WorkerEvent, WorkerId};
+
+use super::{
+    Master,
+    children::{Child, Drain, End, Probe, Stage},
+    journal,
+    launch::{Launched, Name},
+    source::Source,
+};
+use crate::sys::{Pid, poll::Interest, spawn::Spawned};
+
+/// SIGKILL.
+const KILL: i32 = 9;
+/// A handshake that was under way when a worker was steered off needs a moment to arrive.
+const DRAIN_AT_LEAST: Duration = Duration::from_millis(100);
+/// How often we look whether a drain is over.
+const DRAIN_LOOK: Duration = Duration::from_millis(100);
+
+impl Master {
+    pub(super) fn obey(&mut self, action: Action) {
+        let subject = match action {
+            Action::Drain { worker, .. }
+            | Action::Terminate { worker, .. }
+            | Action::Kill { worker, .. } => self.children.get(worker),
+            Action::Start { .. } | Action::Announce(_) | Action::Exit(_) => None,
+        };
+        journal::decided(action, subject);
+        match action {
+            Action::Start { worker, slot, generation, .. } => {
+                self.start(Name { worker, slot, generation });
+            }
+            Action::Drain { worker, .. } => self.drain(worker),
+            Action::Terminate { worker, cause } => self.terminate(worker, cause),
+            Action::Kill { worker, .. } => self.kill(worker),
+            Action::Announce(_) => {}
+            Action::Exit(outcome) => self.leave(outcome),
+        }
+    }
+
+    fn start(&mut self, name: Name) {
+        if let Err(error) = self.listeners.seat(name.worker) {
+            return self.not_started(name, &End::NotStarted(error.to_string()));
+        }
+        if self.config.before_fork.is_some() {
+            self.start_hook(name);
+        } else {
+            self.start_process(name);
+        }
+    }
+
+    /// Runs `BEFORE_FORK` for a worker; the worker itself comes when that has succeeded.
+    fn start_hook(&mut self, name: Name) {
+        match self.run_before_fork(name) {
+            Ok(Spawned { pid, exec_status }) => {
+                let mut child = Child::new(name.slot, name.generation, pid, self.now);
+                child.stage = Stage::Hook { pid };
+                child.exec_status = Some(exec_status);
+                self.children.insert(name.worker, child);
+            }
+            Err(problem) => {
+                self.not_started(name, &End::NotStarted(format!("BEFORE_FORK: {problem}")));
+            }
+        }
+    }
+
+    /// Starts a worker's process.
+    pub(super) fn start_process(&mut self, name: Name) {
+        let Some(release) = self.releases.get(&name.generation) else {
+            return self.not_started(name, &End::NotStarted("its release is gone".to_owned()));
+        };
+        let passed = self.listeners.passed(name.worker);
+        let stored = self.store.of(name.slot.get());
+        match self.kit.launch(name, release, &passed, stored) {
+            Ok(launched) => self.enrol(name, launched),
+            Err(error) => self.not_started(name, &End::NotStarted(error.to_string())),
+        }
+    }
+
+    fn enrol(&mut self, name: Name, launched: Launched) {
+        let mut child = Child::new(name.slot, name.generation, launched.pid, self.now);
+        child.exec_status = Some(launched.exec_status);
+        child.link = launched.link;
+        child.outlets = launched.outlets;
+        let mut polled = Ok(());
+        let mut poll = |fd: BorrowedFd<'_>, source: Source| {
+            let added = self.poll.add(fd, source.token(), Interest::Read);
+            polled = std::mem::replace(&mut polled, Ok(())).and(added);
+        };
+        if let Some(fd) = &child.exec_status {
+            poll(fd.as_fd(), Source::Exec(name.worker));
+        }
+        if let Some(link) = &child.link {
+            poll(link.notify_fd(), Source::Notify(name.worker));
+            if let Some(fd) = link.ready_fd() {
+                poll(fd, Source::ReadyPipe(name.worker));
+            }
+        }
+        for outlet in &child.outlets {
+            poll(outlet.pipe.as_fd(), Source::Output(name.worker, outlet.stream));
+        }
+        journal::spawned(name.worker, &child);
+        if let Err(error) = polled {
+            // Out of kernel memory: a worker that we can't hear is of no use.
+            tracing::error!(target: "worker", worker = name.worker.get(), %error, "worker can't be heard");
+            child.signal(KILL);
+        }
+        self.children.insert(name.worker, child);
+    }
+
+    /// A start that came to nothing is a worker that exited.
+    pub(super) fn not_started(&mut self, name: Name, end: &End) {
+        let nobody = Pid::own();
+        let child = match self.children.remove(name.worker) {
+            Some(child) => child,
+            None => Child::new(name.slot, name.generation, nobody, self.now),
+        };
+        journal::ended(name.worker, &child, end);
+        if !child.is_leaving {
+            self.last_failure = end.code();
+        }
+        self.steered(|listeners| listeners.leave(name.worker));
+        self.facts.push(Event::Worker(name.worker, WorkerEvent::Exited));
+    }
+
+    fn drain(&mut self, id: WorkerId) {
+        self.steered(|listeners| listeners.steer_off(id));
+        let has_lane = self.listeners.has_lanes();
+        let now = self.now;
+        let Some(child) = self.children.get_mut(id) else { return };
+        child.is_leaving = true;
+        if has_lane {
+            child.drain = Some(Drain { look_at: now.saturating_add(DRAIN_AT_LEAST) });
+        } else {
+            self.tell_to_stop(id);
+        }
+    }
+
+    fn terminate(&mut self, id: WorkerId, cause: LeaveCause) {
+        self.steered(|listeners| listeners.steer_off(id));
+        if let Some(child) = self.children.get_mut(id) {
+            // One who says STOPPING goes by itself; pressed, it is still its own going.
+            child.is_leaving |= cause != LeaveCause::Late;
+            child.drain = None;
+        }
+        self.tell_to_stop(id);
+    }
+
+    /// Sends the stop signal, once: many servers take a second one for "at once".
+    fn tell_to_stop(&mut self, id: WorkerId) {
+        let signal = self.config.stop_signal.number();
+        if let Some(child) = self.children.get_mut(id)
+            && !std::mem::replace(&mut child.is_signalled, true)
+        {
+            child.signal(signal);
+        }
+    }
+
+    fn kill(&mut self, id: WorkerId) {
+        self.steered(|listeners| listeners.steer_off(id));
+        if let Some(child) = self.children.get_mut(id) {
+            child.drain = None;
+            child.signal(KILL);
+        }
+    }
+
+    /// When to look next whether a drain is over.
+    pub(super) fn drain_deadline(&self) -> Option<Duration> {
+        self.children.iter().filter_map(|(_, child)| child.drain).map(|drain| drain.look_at).min()
+    }
+
+    /// Tells the core of workers that have finished their connections.
+    pub(super) fn look_at_drains(&mut self) {
+        let now = self.now;
+        for (id, child) in self.children.iter_mut() {
+            if child.drain.is_none_or(|drain| drain.look_at > now) {
+                continue;
+            }
+            if self.listeners.is_quiet(id) {
+                child.drain = None;
+                self.facts.push(Event::Worker(id, WorkerEvent::Drained));
+            } else {
+                child.drain = Some(Drain { look_at: now.saturating_add(DRAIN_LOOK) });
+            }
+        }
+    }
+
+    /// Steering that fails leaves the kernel's own choice in place: worth a word, no worker's fault.
+    pub(super) fn steered(
+        &mut self,
+        change: impl FnOnce(
+            &mut super::listeners::Listeners,
+        ) -> Result<(), crate::sys::steer::SteerError>,
+    ) {
+        if let Err(error) = change(&mut self.listeners) {
+            tracing::warn!(target: "listener", %error, "connections can't be steered");
+        }
+    }
+
+    /// What a worker is called.
+    pub(super) fn name_of(&self, worker: WorkerId) -> Option<Name> {
+        let child = self.children.get(worker)?;
+        let (slot, generation): (SlotId, Generation) = (child.slot, child.generation);
+        Some(Name { worker, slot, generation })
+    }
+
+    /// Makes a worker that runs ready after a while, or when a command says so.
+    pub(super) fn probe_at(&mut self, id: WorkerId, at: Duration) {
+        if let Some(child) = self.children.get_mut(id) {
+            child.probe = Probe::Due(at);
+        }
+    }
+}

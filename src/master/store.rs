@@ -1,0 +1,66 @@
+//! The descriptor store: what workers leave behind for the next worker of their slot.
+//!
+//! A worker sends descriptors with `FDSTORE=1` (`sd_notify(3)`); the slot's next worker gets them
+//! behind its listeners. So state that lives in a memfd or a connection survives a restart.
+
+use std::{collections::BTreeMap, os::fd::OwnedFd};
+
+/// Descriptors that one slot may keep.
+const MOST: usize = 128;
+
+/// One descriptor that is kept.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) name: String,
+    pub(crate) fd: OwnedFd,
+}
+
+/// What every slot keeps.
+#[derive(Debug, Default)]
+pub(crate) struct Store(BTreeMap<u16, Vec<Stored>>);
+
+impl Store {
+    /// What a slot keeps, in the order in which it came.
+    pub(crate) fn of(&self, slot: u16) -> &[Stored] {
+        self.0.get(&slot).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Keeps descriptors. Returns how many there was no room for.
+    pub(crate) fn keep(&mut self, slot: u16, name: &str, fds: Vec<OwnedFd>) -> usize {
+        let kept = self.0.entry(slot).or_default();
+        let room = MOST.saturating_sub(kept.len());
+        let refused = fds.len().saturating_sub(room);
+        kept.extend(fds.into_iter().take(room).map(|fd| Stored { name: name.to_owned(), fd }));
+        refused
+    }
+
+    /// Forgets a slot's descriptors of this name.
+    pub(crate) fn forget(&mut self, slot: u16, name: &str) {
+        if let Some(kept) = self.0.get_mut(&slot) {
+            kept.retain(|stored| stored.name != name);
+        }
+    }
+
+    /// Forgets what slots keep that exist no more.
+    pub(crate) fn shrink(&mut self, slots: u16) {
+        self.0.retain(|slot, _| *slot < slots);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_keeps_a_bounded_number_by_name() {
+        let fleet = |count| (0..count).map(|_| crate::sys::host::pipe().unwrap().0).collect();
+        let mut store = Store::default();
+        let slot = 0;
+        assert_eq!(store.keep(slot, "a", fleet(100)), 0);
+        assert_eq!(store.keep(slot, "b", fleet(100)), 72);
+        store.forget(slot, "a");
+        assert_eq!(store.of(slot).len(), 28);
+        store.shrink(0);
+        assert!(store.of(slot).is_empty());
+    }
+}

@@ -1,0 +1,81 @@
+//! Rolls when watched content changes: once it has been quiet for a moment, and only if it differs.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::Master;
+use crate::sys::{
+    Errno,
+    watch::{
+        Watcher,
+        fingerprint::{Fingerprint, fingerprint},
+    },
+};
+
+/// A release is many files, and a mounted `ConfigMap` is swapped in several steps.
+const QUIET_FOR: Duration = Duration::from_secs(1);
+
+/// The watched paths and what they held last.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    watcher: Watcher,
+    paths: Vec<(PathBuf, Fingerprint)>,
+    look_at: Option<Duration>,
+}
+
+impl Watch {
+    pub(crate) fn start(paths: &[PathBuf]) -> Result<Self, (PathBuf, Errno)> {
+        let fault = |path: &PathBuf, errno: Errno| (path.clone(), errno);
+        let first = paths.first().cloned().unwrap_or_default();
+        let mut watcher = Watcher::new().map_err(|errno| fault(&first, errno))?;
+        let mut held = Vec::new();
+        for path in paths {
+            watcher.add(path).map_err(|errno| fault(path, errno))?;
+            held.push((path.clone(), fingerprint(path)));
+        }
+        Ok(Self { watcher, paths: held, look_at: None })
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.look_at
+    }
+
+    pub(crate) fn watcher(&self) -> &Watcher {
+        &self.watcher
+    }
+
+    /// The first path whose content differs from what we saw last; from now on this is what we saw.
+    fn changed(&mut self) -> Option<PathBuf> {
+        let mut changed = None;
+        for (path, held) in &mut self.paths {
+            let found = fingerprint(path);
+            if found != *held {
+                *held = found;
+                changed = changed.or_else(|| Some(path.clone()));
+            }
+        }
+        changed
+    }
+}
+
+impl Master {
+    pub(super) fn read_watch(&mut self) {
+        let at = self.now.saturating_add(QUIET_FOR);
+        if let Some(watch) = &mut self.watch {
+            // What changed is asked of the content, once it is quiet.
+            let _ = watch.watcher.drain();
+            watch.look_at = Some(at);
+        }
+    }
+
+    pub(super) fn look_at_watch(&mut self) {
+        let now = self.now;
+        let Some(watch) = self.watch.as_mut().filter(|it| it.look_at.is_some_and(|at| at <= now))
+        else {
+            return;
+        };
+        watch.look_at = None;
+        if let Some(path) = watch.changed() {
+            self.request_roll(&format!("{} changed", path.display()));
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Small facts about where we run, and the directory that is ours while we do.
+
+use std::{
+    fmt,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{Access, AtFlags, Mode, OFlags},
+    io::Errno as Raw,
+};
+
+use super::{Errno, Pid};
+
+/// The host's name; `localhost` where it is not text.
+pub(crate) fn hostname() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_str()
+        .map_or_else(|_| "localhost".to_owned(), str::to_owned)
+}
+
+/// Whether we are the init of our pid namespace.
+pub(crate) fn is_pid_1() -> bool {
+    std::process::id() == 1
+}
+
+/// The user we act as.
+pub(crate) fn uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// The process group that a process belongs to; nothing when it is gone.
+pub(crate) fn group_of(pid: Pid) -> Option<Pid> {
+    let pid = rustix::process::Pid::from_raw(pid.get())?;
+    rustix::process::getpgid(Some(pid)).ok().map(Pid::from)
+}
+
+/// A name that nobody can guess.
+pub(crate) fn secret() -> Result<String, Errno> {
+    let mut bytes = [0; 8];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
+}
+
+/// A number that differs from run to run.
+pub(crate) fn seed() -> u64 {
+    let mut bytes = [0; 8];
+    match rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::NONBLOCK) {
+        Ok(_) => u64::from_ne_bytes(bytes),
+        Err(_) => std::process::id().into(),
+    }
+}
+
+/// A pipe that no other program inherits, our reading end non-blocking.
+pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    rustix::fs::fcntl_setfl(&reader, OFlags::NONBLOCK)?;
+    Ok((reader, writer))
+}
+
+/// What a non-blocking pipe held.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum PipeRead {
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// Nothing now.
+    Nothing,
+    /// Nobody writes any more.
+    End,
+}
+
+/// Takes what a non-blocking pipe holds, at most 64 KiB at once.
+pub(crate) fn read_pipe(pipe: &OwnedFd) -> PipeRead {
+    let mut buffer = vec![0; 65_536];
+    loop {
+        match rustix::io::read(pipe, &mut buffer) {
+            Ok(0) => return PipeRead::End,
+            Ok(length) => {
+                buffer.truncate(length);
+                return PipeRead::Bytes(buffer);
+            }
+            Err(Raw::INTR) => {}
+            Err(Raw::AGAIN) => return PipeRead::Nothing,
+            Err(_) => return PipeRead::End,
+        }
+    }
+}
+
+/// A directory of ours for sockets, removed when dropped if it is empty.
+#[derive(Debug)]
+pub(crate) struct RuntimeDir {
+    path: PathBuf,
+}
+
+/// Why no place would do.
+#[derive(Debug)]
+pub(crate) struct NoRuntimeDir(Vec<(PathBuf, Errno)>);
+
+impl fmt::Display for NoRuntimeDir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no writable directory for sockets:")?;
+        self.0.iter().try_for_each(|(path, error)| write!(f, " {} ({error})", path.display()))
+    }
+}
+
+impl RuntimeDir {
+    /// Makes the first of these directories that can be made. Workers of another user may pass
+    /// through but not look around.
+    pub(crate) fn make(places: &[PathBuf]) -> Result<Self, NoRuntimeDir> {
+        let mut refused = Vec::new();
+        for path in places {
+            match make_private(path) {
+                Ok(()) => return Ok(Self { path: path.clone() }),
+                Err(error) => refused.push((path.clone(), error)),
+            }
+        }
+        Err(NoRuntimeDir(refused))
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for RuntimeDir {
+    fn drop(&mut self) {
+        // Every socket removes its own file; what others put there keeps the directory.
+        let _ = std::fs::remove_dir(&self.path);
+    }
+}
+
+/// Makes a directory of ours, or takes over one that a master before us left behind.
+fn make_private(path: &Path) -> Result<(), Errno> {
+    let mode = Mode::from_raw_mode(0o711);
+    match rustix::fs::mkdir(path, mode) {
+        Ok(()) => {}
+        Err(Raw::EXIST) => {
+            // A link, or somebody else's directory, would let them choose where our sockets are.
+            let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let directory = rustix::fs::open(path, flags, Mode::empty())?;
+            if rustix::fs::fstat(&directory)?.st_uid != uid() {
+                return Err(Raw::PERM.into());
+            }
+        }
+        Err(error) => return Err(error.into()),
+    }
+    rustix::fs::chmod(path, mode)?;
+    Ok(rustix::fs::accessat(rustix::fs::CWD, path, Access::WRITE_OK, AtFlags::EACCESS)?)
+}
+
+/// The number of our pid namespace: what tells masters apart that share a file system.
+pub(crate) fn pid_namespace() -> u64 {
+    rustix::fs::stat("/proc/self/ns/pid").map_or(0, |facts| facts.st_ino)
+}
