@@ -15,6 +15,7 @@ mod fault;
 mod listen;
 mod nearest;
 mod parse;
+mod promised;
 mod reader;
 mod report;
 mod rules;
@@ -160,6 +161,9 @@ pub(crate) fn load(
     let (mut config, mut refused) = checked::read(&typed);
     if refused.is_empty() {
         refused = clash::all(&config, &typed);
+    }
+    if refused.is_empty() {
+        refused = promised::all(&config, &typed);
     }
     faults.append(&mut refused);
     let rows = report::rows(&typed, &line.command);

@@ -113,8 +113,8 @@ fn help_version_man_and_completions_work_with_a_broken_environment() {
 fn bash_reads_its_completions_and_completes_options_values_and_verbs() {
     for (line, wanted) in [
         ("dutch-master --kill-t", "--kill-timeout"),
-        ("dutch-master --balance rou", "round-robin"),
-        ("dutch-master --balance = rou", "round-robin"),
+        ("dutch-master --balance sha", "shared"),
+        ("dutch-master --balance = sha", "shared"),
         ("dutch-master conf", "config"),
         ("dutch-master completions z", "zsh"),
     ] {

@@ -20,7 +20,8 @@ Usage: dutch-master [OPTIONS] [--] COMMAND [ARG]...
 
 const OPTIONS: &str = "
 Every option is a variable too: --kill-timeout is DUTCH_MASTER_KILL_TIMEOUT; the
-option wins. Defaults in brackets; lists may be repeated. Options end at COMMAND.
+option wins. Defaults stand in brackets; lists may be repeated. The first word
+that is no option begins COMMAND.
 ";
 
 /// The whole help.
@@ -34,7 +35,7 @@ pub(crate) fn text() -> String {
     out.push_str(OPTIONS);
     for group in &settings::GROUPS {
         let _ = write!(out, "\n{}:\n", group.title);
-        for setting in group.settings {
+        for setting in group.shown() {
             let default = match setting.default {
                 "" => String::new(),
                 default => format!(" [{default}]"),
@@ -98,7 +99,7 @@ mod tests {
             assert!(line.chars().count() <= 80, "{line}");
             assert_eq!(line, line.trim_end());
         }
-        for setting in settings::all() {
+        for setting in settings::shown() {
             assert!(text.contains(&format!("  --{}", setting.flag())), "{}", setting.name);
         }
     }

@@ -39,7 +39,7 @@ pub(crate) fn page() -> String {
     out.push_str(".SH OPTIONS\nOptions end at the first word that is none, the command.\n");
     for group in &settings::GROUPS {
         let _ = writeln!(out, ".SS {}", escaped(group.title));
-        for setting in group.settings {
+        for setting in group.shown() {
             setting_entry(&mut out, setting);
         }
     }
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn the_page_holds_every_setting_and_only_known_requests() {
         let page = page();
-        for setting in settings::all() {
+        for setting in settings::shown() {
             assert!(page.contains(&escaped(&setting.variable())), "{}", setting.name);
         }
         for line in page.lines().filter(|line| line.starts_with(['.', '\''])) {

@@ -15,7 +15,7 @@ fn cell(text: &str) -> String {
 fn settings_table() -> String {
     let mut out = String::from("| variable (`DUTCH_MASTER_…`) | default | meaning | allowed |\n");
     out.push_str("| --- | --- | --- | --- |\n");
-    for setting in settings::all() {
+    for setting in settings::shown() {
         let name = if setting.is_family() {
             format!("{}…", setting.name)
         } else {

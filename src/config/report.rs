@@ -22,7 +22,7 @@ pub(crate) struct Row {
 /// A row for every setting, and for every member of a family that is set.
 pub(crate) fn rows(typed: &Typed, command: &[OsString]) -> Vec<Row> {
     let mut rows = Vec::new();
-    for setting in settings::all() {
+    for setting in settings::shown() {
         if setting.is_family() {
             rows.extend(members(typed, setting));
         } else if setting.name == "WORKER" && !command.is_empty() {

@@ -68,7 +68,7 @@ pub(super) const READINESS: &[Setting] = &[
         form: Form::Text("WAY"),
         default: "auto",
         meaning: "one socket a slot, or one for all",
-        allowed: "auto, slot, shared, round-robin",
+        allowed: "auto, slot, shared",
         example: "shared",
     },
     Setting {
@@ -76,7 +76,7 @@ pub(super) const READINESS: &[Setting] = &[
         form: Form::Text("NAME"),
         default: "auto",
         meaning: "how workers get sockets and report",
-        allowed: "auto, node, systemd, capture, plain",
+        allowed: "auto, systemd, plain",
         example: "systemd",
     },
     Setting {
@@ -84,7 +84,7 @@ pub(super) const READINESS: &[Setting] = &[
         form: Form::Text("WHEN"),
         default: "auto",
         meaning: "what makes a worker ready",
-        allowed: "auto, listening, notify, start, delay:TIME, exec:COMMAND",
+        allowed: "auto, notify, start, delay:TIME, exec:COMMAND",
         example: "delay:2s",
     },
     Setting {
