@@ -20,3 +20,5 @@ mod memory;
 mod node;
 #[path = "wire/notify.rs"]
 mod notify;
+#[path = "wire/primary.rs"]
+mod primary;

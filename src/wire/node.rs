@@ -9,6 +9,7 @@ mod inbox;
 mod incoming;
 mod json;
 mod outgoing;
+pub mod primary;
 mod query;
 mod user;
 mod wrappers;
