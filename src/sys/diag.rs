@@ -1,64 +1,187 @@
 //! Finds a worker's own connections by tags that accepted sockets inherit from their listener.
+//!
+//! The kernel's `sock_diag` shows every TCP connection of our network namespace to anyone, with five options that mean nothing
+//! to TCP. Whatever they are set to on a listener, its connections are born with: five bits, 31 tags. So a drain knows
+//! whom it waits for without any right on the worker, and without the worker's help.
 
-use std::{fmt, os::fd::BorrowedFd, time::Duration};
+mod netlink;
 
-use super::Errno;
+use std::{error, fmt, os::fd::BorrowedFd, time::Duration};
 
-/// Marks a listener and every connection accepted from it; 1 to 15.
+use nix::sys::socket::setsockopt;
+use rustix::net::sockopt::{set_ip_freebind, set_ip_multicast_loop};
+
+use super::{
+    Errno,
+    sockopt::{IpBindAddressNoPort, IpMulticastAll, IpRecverrRfc4884},
+};
+
+/// Marks a listener and every connection accepted from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Tag(u8);
 
 impl Tag {
     /// How many tags there are: 1 to this.
-    pub(crate) const COUNT: u8 = 15;
+    pub(crate) const COUNT: u8 = 31;
+    /// The tags up to this work before Linux 5.9, too.
+    pub(crate) const EVERYWHERE: u8 = 15;
 
     /// The tag of this number.
-    pub(crate) fn new(number: u8) -> Option<Self> {
-        (1..=Self::COUNT).contains(&number).then_some(Self(number))
+    pub(crate) const fn new(number: u8) -> Option<Self> {
+        if number == 0 || number > Self::COUNT { None } else { Some(Self(number)) }
+    }
+
+    fn has(self, bit: u8) -> bool {
+        self.0 & bit != 0
     }
 }
 
-/// One established connection.
+/// Tags a listener, and so every connection that it accepts from now on; those that it has already keep theirs.
+///
+/// IPv6 sockets have the options of IPv4 as well.
+pub(crate) fn set_tag(listener: BorrowedFd<'_>, tag: Tag) -> Result<(), Errno> {
+    set_ip_freebind(listener, tag.has(1))?;
+    // These two are on by default, so that on is 0.
+    set_ip_multicast_loop(listener, !tag.has(2))?;
+    setsockopt(&listener, IpMulticastAll, &!tag.has(4))?;
+    setsockopt(&listener, IpBindAddressNoPort, &tag.has(8))?;
+    match setsockopt(&listener, IpRecverrRfc4884, &tag.has(16)) {
+        // An old kernel, and a tag that does without.
+        Err(_) if tag.0 <= Tag::EVERYWHERE => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+/// One connection that its worker has, or that waits to be accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Connection {
     /// Its listener's tag.
     pub(crate) tag: Option<Tag>,
     /// The local port.
     pub(crate) port: u16,
+    /// The kernel's name for it; never used again.
+    pub(crate) cookie: u64,
     /// Bytes received that the worker has not read.
     pub(crate) unread: u32,
     /// Bytes written that the client has not acknowledged.
     pub(crate) unsent: u32,
-    /// How long ago the client last sent something.
+    /// How long ago the client last sent something; if never, how long ago it connected.
     pub(crate) received: Duration,
-    /// How long ago the worker last sent something.
+    /// How long ago the worker last sent something; if never, how long ago the client connected.
     pub(crate) sent: Duration,
+    /// The client has sent something.
+    pub(crate) has_asked: bool,
+    /// The worker has sent something.
+    pub(crate) has_answered: bool,
+}
+
+impl Connection {
+    /// Whether the client spoke last, so that it waits for an answer.
+    ///
+    /// The kernel counts in ticks of 1 to 10 ms. A request within the same tick as the answer before it looks answered,
+    /// until its own answer comes.
+    pub(crate) fn is_owed(&self) -> bool {
+        self.has_asked && (!self.has_answered || self.received < self.sent)
+    }
+
+    /// Whether it has work left: something to read, to send or to answer, or something that went over it less than `idle` ago.
+    pub(crate) fn is_busy(&self, idle: Duration) -> bool {
+        self.unread > 0 || self.unsent > 0 || self.is_owed() || self.received.min(self.sent) < idle
+    }
+}
+
+/// One listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Listener {
+    /// Its tag.
+    pub(crate) tag: Option<Tag>,
+    /// Its port.
+    pub(crate) port: u16,
+    /// Connections that wait for an accept.
+    pub(crate) waiting: u32,
+    /// How many may wait.
+    pub(crate) limit: u32,
+}
+
+/// Everybody on some ports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Census {
+    /// Open connections, those that wait to be accepted among them.
+    pub(crate) connections: Vec<Connection>,
+    /// Listeners.
+    pub(crate) listeners: Vec<Listener>,
+}
+
+/// How much a tag has to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Load {
+    /// Open connections.
+    pub(crate) connections: usize,
+    /// Those of them with work left.
+    pub(crate) busy: usize,
+    /// Those of them that nobody has accepted.
+    pub(crate) waiting: u32,
+}
+
+impl Load {
+    /// Nothing would be lost if the worker went now.
+    pub(crate) fn is_quiet(self) -> bool {
+        self.busy == 0 && self.waiting == 0
+    }
+}
+
+impl Census {
+    /// What carries this tag; a connection on which nothing has gone over for `idle` and nothing is owed is not busy.
+    pub(crate) fn load(&self, tag: Tag, idle: Duration) -> Load {
+        let of_tag = || self.connections.iter().filter(|connection| connection.tag == Some(tag));
+        let listeners = self.listeners.iter().filter(|listener| listener.tag == Some(tag));
+        Load {
+            connections: of_tag().count(),
+            busy: of_tag().filter(|connection| connection.is_busy(idle)).count(),
+            waiting: listeners.fold(0, |sum: u32, listener| sum.saturating_add(listener.waiting)),
+        }
+    }
 }
 
 /// Why the kernel could not be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct DiagError {
-    /// What it said.
-    pub(crate) errno: Errno,
+pub(crate) enum DiagError {
+    /// It does not let us ask, or has no `sock_diag` for TCP.
+    Refused(Errno),
+    /// It answers without the options that make the tags: before Linux 5.9, and in some sandboxes.
+    NoTags,
+}
+
+impl From<rustix::io::Errno> for DiagError {
+    fn from(errno: rustix::io::Errno) -> Self {
+        Self::Refused(errno.into())
+    }
 }
 
 impl fmt::Display for DiagError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sock_diag: {}", self.errno)
+        match self {
+            Self::Refused(errno) => {
+                write!(f, "the kernel does not list connections (sock_diag): {errno}")
+            }
+            Self::NoTags => {
+                write!(f, "the kernel lists connections without their tags: needs Linux 5.9")
+            }
+        }
     }
 }
 
-/// Tags a listener, and so every connection that it accepts from now on.
-pub(crate) fn set_tag(_listener: BorrowedFd<'_>, _tag: Tag) -> Result<(), DiagError> {
-    Err(DiagError { errno: Errno(libc::ENOSYS) })
+impl error::Error for DiagError {}
+
+/// Counts everybody on these local ports, IPv4 and IPv6.
+pub(crate) fn census(ports: &[u16]) -> Result<Census, DiagError> {
+    netlink::census(ports)
 }
 
-/// Every connection on these local ports, IPv4 and IPv6.
-pub(crate) fn connections(_ports: &[u16]) -> Result<Vec<Connection>, DiagError> {
-    Err(DiagError { errno: Errno(libc::ENOSYS) })
+/// Whether nothing that carries the tag on these ports has work left. For several tags at once, ask one census.
+pub(crate) fn is_quiet(tag: Tag, ports: &[u16], idle: Duration) -> Result<bool, DiagError> {
+    Ok(census(ports)?.load(tag, idle).is_quiet())
 }
 
-/// Whether nothing that carries the tag on these ports has work left: idle for this long counts as none.
-pub(crate) fn is_quiet(_tag: Tag, _ports: &[u16], _idle: Duration) -> Result<bool, DiagError> {
-    Err(DiagError { errno: Errno(libc::ENOSYS) })
-}
+#[cfg(test)]
+mod tests;
