@@ -1,6 +1,7 @@
 //! The verbs that need no running master: what each prints.
 
 mod completions;
+pub(crate) mod exec;
 mod help;
 mod listing;
 mod man;

@@ -48,6 +48,11 @@ fn act(
     }
     match invocation.verb {
         Verb::Run => master::run(invocation.config, warnings, variables),
+        Verb::Exec => {
+            let (code, problem) = cli::exec::become_command(&invocation.config.command, variables);
+            say(&mut stderr(), &format!("dutch-master: {problem}\n"));
+            code
+        }
         _ => 64,
     }
 }

@@ -68,10 +68,10 @@ fn announced(milestone: Milestone) {
         }
         Milestone::RollFailed { from, to: Some(to) } => {
             let (generation, back_to) = (from.get(), to.get());
-            error!(target: "roll", generation, back_to, "roll failed, going back");
+            error!(target: "roll", generation, back_to, "roll failed");
         }
         Milestone::RollFailed { from, to: None } => {
-            error!(target: "roll", generation = from.get(), "roll failed, staying as we are");
+            error!(target: "roll", generation = from.get(), "roll failed");
         }
     }
 }
@@ -79,9 +79,15 @@ fn announced(milestone: Milestone) {
 fn leaving(outcome: Outcome) {
     match outcome {
         Outcome::Stopped => info!(target: "master", "stopped"),
-        Outcome::Forced => warn!(target: "master", "stopped, but a worker had to be killed"),
-        Outcome::TimedOut => error!(target: "master", "stopped, but a worker outlived SIGKILL"),
-        Outcome::GaveUp => error!(target: "master", "gave up: no worker could be brought up"),
+        Outcome::Forced => {
+            warn!(target: "master", problem = "a worker had to be killed", "stopped");
+        }
+        Outcome::TimedOut => {
+            error!(target: "master", problem = "a worker outlived SIGKILL", "stopped");
+        }
+        Outcome::GaveUp => {
+            error!(target: "master", problem = "no worker could be brought up", "gave up");
+        }
     }
 }
 
