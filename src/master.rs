@@ -87,6 +87,8 @@ pub(crate) struct Master {
     last_failure: u8,
     /// SIGINTs so far: the second one means "now".
     interrupts: u32,
+    /// Until the fleet has come up once.
+    is_booting: bool,
     exit: Option<u8>,
     /// Dropped last: the sockets in its directory remove their files first.
     kit: Kit,

@@ -170,7 +170,7 @@ impl Line<'_> {
         put("hostname", hostname.into());
         put("pid", std::process::id().into());
         put("level", level.into());
-        put("msg", bunyan_message(&self.fields.message).into());
+        put("msg", bunyan_message(&self.fields.message, &self.fields.others).into());
         put("time", self.time.as_str().into());
         put("v", 0.into());
         writeln!(writer, "{}", Value::Object(record))
@@ -188,15 +188,16 @@ fn bunyan_field(name: &str) -> &str {
 }
 
 /// What the original library said, for whoever watches for it.
-fn bunyan_message(message: &str) -> &str {
+fn bunyan_message<'a>(message: &'a str, others: &[(&str, Value)]) -> &'a str {
+    let is_boot = others.iter().any(|(name, value)| *name == "boot" && *value == true);
     match message {
+        "every worker ready" if is_boot => "Cluster ready",
+        "every worker ready" => "Restart complete",
         "starting" => "Starting cluster",
         "worker starting" => "Creating new worker",
         "worker ready" => "Worker listening",
-        "fleet ready" => "Cluster ready",
         "roll started" => "Restart requested",
         "draining worker" => "Restarting worker",
-        "roll serving" => "Restart complete",
         "worker disconnected" => "Worker disconnected",
         "worker exited" => "Worker exited",
         "stopping" => "Shutdown requested",

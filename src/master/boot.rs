@@ -39,7 +39,7 @@ use crate::{
     sys::{
         Errno, cgroup, clock,
         host::{self, RuntimeDir},
-        limits::{Limit, Limits, OomScore, Resource},
+        limits::{self, Limit, Limits, OomScore, Resource},
         poll::{Interest, Poll},
         reap,
         signals::Signals,
@@ -183,6 +183,7 @@ fn assemble(
         stderr,
         last_failure: 1,
         interrupts: 0,
+        is_booting: true,
         exit: None,
         config,
     };
@@ -336,14 +337,7 @@ fn limits(config: &Config) -> Limits {
     let ours = std::fs::read_to_string("/proc/self/oom_score_adj").ok();
     let ours: i16 = ours.and_then(|text| text.trim().parse().ok()).unwrap_or_default();
     Limits {
-        rlimits: config
-            .rlimits
-            .iter()
-            .filter_map(|limit| {
-                let resource = Resource::from_name(limit.resource.name())?;
-                Some(Limit { resource, soft: limit.soft, hard: limit.hard })
-            })
-            .collect(),
+        rlimits: rlimits(config),
         nice: config.nice.and_then(|nice| i8::try_from(nice).ok()),
         oom_score_adj: match config.oom_score_adj {
             Some(score) => OomScore::Require(narrow(score)),
@@ -352,4 +346,14 @@ fn limits(config: &Config) -> Limits {
         pdeathsig: config.pdeathsig.map(crate::config::Signal::number),
         no_new_privs: config.no_new_privs,
     }
+}
+
+/// The operator's limits, and for open files the one that we were started with: we raise our own,
+/// as each worker costs us several, but select(2) makes many programs unsafe above 1024.
+fn rlimits(config: &Config) -> Vec<Limit> {
+    let asked = config.rlimits.iter().filter_map(|limit| {
+        let resource = Resource::from_name(limit.resource.name())?;
+        Some(Limit { resource, soft: limit.soft, hard: limit.hard })
+    });
+    Resource::from_name("NOFILE").map(limits::raise).into_iter().chain(asked).collect()
 }

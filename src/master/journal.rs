@@ -11,8 +11,8 @@ fn pid(child: Option<&Child>) -> Option<u64> {
     child.and_then(|child| u64::try_from(child.pid().get()).ok())
 }
 
-/// A decision of the core, before it is carried out.
-pub(crate) fn decided(action: Action, child: Option<&Child>) {
+/// A decision of the core, before it is carried out. `is_boot` until the fleet has come up once.
+pub(crate) fn decided(action: Action, child: Option<&Child>, is_boot: bool) {
     let slot = child.map(|child| u64::from(child.slot.get()));
     let generation = child.map(|child| u64::from(child.generation.get()));
     let pid = pid(child);
@@ -43,12 +43,12 @@ pub(crate) fn decided(action: Action, child: Option<&Child>) {
             let why = why_left(cause);
             warn!(target: "worker", slot, worker, pid, generation, why, "killing worker");
         }
-        Action::Announce(milestone) => announced(milestone),
+        Action::Announce(milestone) => announced(milestone, is_boot),
         Action::Exit(outcome) => leaving(outcome),
     }
 }
 
-fn announced(milestone: Milestone) {
+fn announced(milestone: Milestone, is_boot: bool) {
     match milestone {
         Milestone::RollStarted { from: Some(from), to } => {
             let (from, generation) = (from.get(), to.get());
@@ -61,10 +61,10 @@ fn announced(milestone: Milestone) {
             info!(target: "roll", generation = generation.get(), "canary ready");
         }
         Milestone::AllReady(generation) => {
-            info!(target: "roll", generation = generation.get(), "every worker ready");
+            info!(target: "roll", generation = generation.get(), boot = is_boot, "every worker ready");
         }
         Milestone::Settled(generation) => {
-            info!(target: "roll", generation = generation.get(), "roll complete");
+            info!(target: "roll", generation = generation.get(), boot = is_boot, "roll complete");
         }
         Milestone::RollFailed { from, to: Some(to) } => {
             let (generation, back_to) = (from.get(), to.get());

@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use dutch_master::{Action, Event, Generation, LeaveCause, SlotId, WorkerEvent, WorkerId};
+use dutch_master::{
+    Action, Event, Generation, LeaveCause, Milestone, SlotId, WorkerEvent, WorkerId,
+};
 
 use super::{
     Master,
@@ -31,7 +33,7 @@ impl Master {
             | Action::Kill { worker, .. } => self.children.get(worker),
             Action::Start { .. } | Action::Announce(_) | Action::Exit(_) => None,
         };
-        journal::decided(action, subject);
+        journal::decided(action, subject, self.is_booting);
         match action {
             Action::Start { worker, slot, generation, .. } => {
                 self.start(Name { worker, slot, generation });
@@ -39,7 +41,9 @@ impl Master {
             Action::Drain { worker, .. } => self.drain(worker),
             Action::Terminate { worker, cause } => self.terminate(worker, cause),
             Action::Kill { worker, .. } => self.kill(worker),
-            Action::Announce(_) => {}
+            Action::Announce(milestone) => {
+                self.is_booting &= !matches!(milestone, Milestone::Settled(_));
+            }
             Action::Exit(outcome) => self.leave(outcome),
         }
     }

@@ -55,6 +55,15 @@ pub(crate) fn current(resource: Resource) -> Limit {
     Limit { resource, soft: limit.current, hard: limit.maximum }
 }
 
+/// Raises a limit of ours as far as we may. Returns what it was, for those who should have that.
+pub(crate) fn raise(resource: Resource) -> Limit {
+    let before = current(resource);
+    let most = kernel::Rlimit { current: before.hard, maximum: before.hard };
+    // Refused by a sandbox at worst; then it stays as it was.
+    let _ = kernel::setrlimit(resource.0, most);
+    before
+}
+
 /// A value for `oom_score_adj`, -1000 to 1000: who is killed first when memory is out (proc(5)).
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) enum OomScore {
