@@ -1,6 +1,8 @@
 //! The primary as a machine: a made-up world around it, for stories and a simulation.
 
+#[path = "primary/simulation.rs"]
 mod simulation;
+#[path = "primary/stories.rs"]
 mod stories;
 
 use std::{collections::BTreeSet, time::Duration};
