@@ -1,102 +1,82 @@
 //! A world of made-up processes on a made-up clock, and everything that must hold in it.
 //!
 //! Processes have a [`Nature`]; the fleet's actions are obeyed as the kernel would; after every
-//! event the world checks the rules a fleet may never break.
+//! event the world checks the rules a fleet may never break (`laws`).
 #![allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::missing_panics_doc,
     clippy::must_use_candidate,
     reason = "shared by test binaries that each use a part"
 )]
 
+mod laws;
+mod nature;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    num::{NonZeroU16, NonZeroU32},
+    num::NonZeroU16,
     time::Duration,
 };
 
 use dutch_master::{
-    Action, Command, Event, Fleet, Generation, Milestone, Outcome, Policy, Rules, SlotId,
-    Timestamp, Urgency, WorkerEvent, WorkerId, WorkerState,
+    Action, Command, Event, Fleet, Generation, LeaveCause, Milestone, Outcome, Policy, Rules,
+    SlotId, Timestamp, Urgency, WorkerEvent, WorkerId, WorkerState, WorkerView,
 };
-
-pub type Millis = u64;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Boot {
-    Ready(Millis),
-    Dies(Millis),
-    Hangs,
-}
-
-/// How a process behaves. `None` means it never does.
-#[derive(Clone, Copy, Debug)]
-pub struct Nature {
-    pub boot: Boot,
-    pub exits_on_drain: Option<Millis>,
-    pub exits_on_term: Option<Millis>,
-    pub dies: Option<Millis>,
-    pub disconnects: Option<Millis>,
-    pub asks: Option<Millis>,
-}
-
-impl Nature {
-    pub const GOOD: Self = Self {
-        boot: Boot::Ready(10),
-        exits_on_drain: Some(10),
-        exits_on_term: Some(5),
-        dies: None,
-        disconnects: None,
-        asks: None,
-    };
-    /// Does only what the test says.
-    pub const PUPPET: Self =
-        Self { boot: Boot::Hangs, exits_on_drain: None, exits_on_term: None, ..Self::GOOD };
-}
-
-pub fn rules() -> Rules {
-    let ms = Duration::from_millis;
-    Rules {
-        surge: NonZeroU16::MIN,
-        start_timeout: ms(1_000),
-        drain_timeout: ms(500),
-        term_timeout: ms(200),
-        stop_timeout: ms(1_000),
-        min_uptime: ms(100),
-        backoff_base: ms(50),
-        backoff_cap: ms(400),
-        failure_limit: NonZeroU32::new(3).unwrap(),
-    }
-}
+pub use nature::{Boot, Millis, Nature, ms, rules};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {
     Nothing,
     Drain(Millis),
-    Term(Millis),
+    Term,
     Kill,
 }
 
 #[derive(Clone, Debug)]
 struct Process {
     slot: SlotId,
+    generation: Generation,
     nature: Nature,
     born: u64,
     started: Millis,
+    ready_by: Option<Millis>,
     ready: Option<Millis>,
+    heard: Millis,
+    watchdog: Option<Millis>,
+    asked: bool,
+    proven: bool,
     left: Option<Millis>,
     told: Told,
+    /// When it must be dead at the latest, once it has been told or has left.
+    gone_by: Option<Millis>,
 }
 
 impl Process {
     fn serves(&self) -> bool {
         self.ready.is_some() && self.left.is_none() && self.told == Told::Nothing
     }
+
+    fn starts(&self) -> bool {
+        self.ready.is_none() && self.left.is_none() && self.told == Told::Nothing
+    }
+
+    fn leaves(&self) -> bool {
+        self.left.is_some() || self.told != Told::Nothing
+    }
+}
+
+/// A line of the story: what happened, and what the fleet made of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    Event(Millis, Option<Event>),
+    Action(Action),
 }
 
 pub struct World {
@@ -105,19 +85,29 @@ pub struct World {
     pub target: u16,
     pub exit: Option<Outcome>,
     pub milestones: Vec<Milestone>,
-    pub trace: Vec<String>,
+    pub trace: Vec<Line>,
     pub natures: Vec<Nature>,
     rules: Rules,
     processes: BTreeMap<WorkerId, Process>,
     agenda: BTreeMap<(Millis, u64), (WorkerId, WorkerEvent)>,
-    asked: BTreeSet<WorkerId>,
+    failures: BTreeSet<Generation>,
     given_up: BTreeSet<Generation>,
-    failed: BTreeMap<SlotId, Millis>,
+    kept: BTreeMap<SlotId, Generation>,
+    /// When a slot, or a whole release on trial, last failed.
+    failed: BTreeMap<(Option<SlotId>, Generation), Millis>,
+    /// How many workers of a release have failed, or may yet, before any has lasted.
+    charged: BTreeMap<Generation, usize>,
+    proven: BTreeSet<Generation>,
+    sung: BTreeSet<Generation>,
+    /// Releases that were rolled out with something to go back to.
+    careful: BTreeSet<Generation>,
+    peak: u16,
     started: usize,
     clock: u64,
     last_restart: u64,
     excused: bool,
-    stopping: bool,
+    stopped_at: Option<Millis>,
+    is_forced: bool,
 }
 
 impl World {
@@ -134,14 +124,21 @@ impl World {
             rules,
             processes: BTreeMap::new(),
             agenda: BTreeMap::new(),
-            asked: BTreeSet::new(),
+            failures: BTreeSet::new(),
             given_up: BTreeSet::new(),
+            kept: BTreeMap::new(),
             failed: BTreeMap::new(),
+            charged: BTreeMap::new(),
+            proven: BTreeSet::new(),
+            sung: BTreeSet::new(),
+            careful: BTreeSet::new(),
+            peak: workers,
             started: 0,
             clock: 0,
             last_restart: 0,
             excused: false,
-            stopping: false,
+            stopped_at: None,
+            is_forced: false,
         };
         world.turn(None);
         world
@@ -152,44 +149,104 @@ impl World {
     pub fn restart(&mut self) {
         self.clock += 1;
         (self.last_restart, self.excused) = (self.clock, false);
-        self.failed.clear();
+        if self.stopped_at.is_none() {
+            self.failed.clear();
+            self.kept.clear();
+        }
         self.turn(Some(Event::Command(Command::Restart)));
     }
 
     pub fn scale(&mut self, workers: u16) {
         self.target = workers;
-        self.failed.clear();
+        self.peak = self.peak.max(workers);
+        // A slot that is given up takes its history with it.
+        self.failed.retain(|(slot, _), _| slot.is_none());
         self.turn(Some(Event::Command(Command::Scale(NonZeroU16::new(workers).unwrap()))));
     }
 
     pub fn stop(&mut self, urgency: Urgency) {
-        self.stopping = true;
+        self.stopped_at = self.stopped_at.or(Some(self.now));
         self.turn(Some(Event::Command(Command::Stop(urgency))));
     }
 
     /// Makes a process do something now.
     pub fn does(&mut self, id: WorkerId, event: WorkerEvent) {
+        let (now, rules) = (self.now, self.rules);
+        self.prove();
         let Some(process) = self.processes.get_mut(&id) else { return };
-        let unproven = process.ready.is_none_or(|at| at + ms(self.rules.min_uptime) > self.now);
-        let fails = process.told == Told::Nothing && process.left.is_none() && unproven;
+        let in_place = process.told == Told::Nothing && process.left.is_none();
+        let fails = in_place && !process.proven && !process.asked;
+        let (slot, of, proven) = (process.slot, process.generation, process.proven);
         match event {
             WorkerEvent::Ready if process.ready.is_some() || process.left.is_some() => return,
-            WorkerEvent::Ready => process.ready = Some(self.now),
-            WorkerEvent::Disconnected => process.left = process.left.or(Some(self.now)),
-            WorkerEvent::RestartRequested => {
-                if process.told == Told::Nothing && process.left.is_none() {
-                    self.asked.insert(id);
-                }
+            WorkerEvent::Ready => (process.ready, process.heard) = (Some(now), now),
+            WorkerEvent::Disconnected if in_place => {
+                process.left = Some(now);
+                process.gone_by = Some(now + ms(rules.kill_timeout));
             }
-            WorkerEvent::Exited => {}
+            WorkerEvent::RestartRequested
+            | WorkerEvent::Recycle(_)
+            | WorkerEvent::WatchdogFailed => process.asked |= in_place,
+            WorkerEvent::Alive => process.heard = now,
+            WorkerEvent::WatchdogInterval(interval) => {
+                process.heard = now;
+                process.watchdog = Some(ms(interval)).filter(|&interval| interval > 0);
+            }
+            WorkerEvent::StartTimeoutExtended(by) if process.starts() => {
+                process.ready_by = process.ready_by.map(|at| at.max(now + ms(by)));
+            }
+            _ => {}
         }
-        if fails && matches!(event, WorkerEvent::Disconnected | WorkerEvent::Exited) {
-            self.failed.insert(process.slot, self.now);
+        self.consequences(id, event);
+        match event {
+            WorkerEvent::Disconnected | WorkerEvent::Exited if in_place && proven => {
+                self.failed.retain(|&(place, _), _| place != Some(slot));
+            }
+            WorkerEvent::Disconnected
+            | WorkerEvent::Exited
+            | WorkerEvent::RestartRequested
+            | WorkerEvent::Recycle(_)
+            | WorkerEvent::WatchdogFailed
+                if fails =>
+            {
+                self.note_failure(slot, of);
+            }
+            _ => {}
         }
         if event == WorkerEvent::Exited {
             self.processes.remove(&id);
         }
         self.turn(Some(Event::Worker(id, event)));
+    }
+
+    /// What a process plans to do because it has done something.
+    fn consequences(&mut self, id: WorkerId, event: WorkerEvent) {
+        let process = &self.processes[&id];
+        let nature = process.nature;
+        match event {
+            WorkerEvent::Ready => {
+                let later = |at: Option<Millis>, event| at.map(|at| (at, event));
+                let plans = [
+                    later(nature.dies, WorkerEvent::Exited),
+                    later(nature.disconnects, WorkerEvent::Disconnected),
+                    later(nature.asks, WorkerEvent::RestartRequested),
+                    later(nature.swells, WorkerEvent::Recycle(dutch_master::Recycle::Memory)),
+                    later(nature.trips, WorkerEvent::WatchdogFailed),
+                    later(process.watchdog.map(|every| every / 2), WorkerEvent::Alive),
+                ];
+                for (at, event) in plans.into_iter().flatten() {
+                    self.plan(at, id, event);
+                }
+            }
+            WorkerEvent::Alive => {
+                let age = self.now - process.ready.unwrap_or(self.now);
+                let quiet = nature.falls_silent.is_some_and(|at| age >= at);
+                if let Some(every) = process.watchdog.filter(|_| !quiet) {
+                    self.plan((every / 2).max(1), id, WorkerEvent::Alive);
+                }
+            }
+            _ => {}
+        }
     }
 
     pub fn ids(&self) -> Vec<WorkerId> {
@@ -212,6 +269,12 @@ impl World {
         self.processes.len()
     }
 
+    /// How often something has been done.
+    pub fn told(&self, what: &str) -> usize {
+        let is_it = |line: &&Line| matches!(line, Line::Action(action) if format!("{action:?}").contains(what));
+        self.trace.iter().filter(is_it).count()
+    }
+
     /// Lets time pass.
     pub fn wait(&mut self, millis: Millis) {
         let until = self.now + millis;
@@ -228,7 +291,7 @@ impl World {
     }
 
     fn next_moment(&self) -> Option<Millis> {
-        let alarm = self.fleet.deadline().map(|at| ms(at.since(Timestamp::ORIGIN)));
+        let alarm = self.fleet.deadline().map(|at| ceil(at.since(Timestamp::ORIGIN)));
         alarm.into_iter().chain(self.agenda.keys().next().map(|&(at, _)| at)).min()
     }
 
@@ -250,16 +313,17 @@ impl World {
     // One turn of the fleet.
 
     fn turn(&mut self, event: Option<Event>) {
+        self.prove();
         let newly_ready = matches!(event, Some(Event::Worker(_, WorkerEvent::Ready)));
         let before = self.serving() - usize::from(newly_ready && self.is_serving(event));
         let now = Timestamp::from_origin(Duration::from_millis(self.now));
-        self.trace.push(format!("{:>6} {event:?}", self.now));
+        self.trace.push(Line::Event(self.now, event));
         match event {
             Some(event) => self.fleet.handle(now, event),
             None => self.fleet.tick(now),
         }
         while let Some(action) = self.fleet.next_action() {
-            self.trace.push(format!("       -> {action:?}"));
+            self.trace.push(Line::Action(action));
             self.obey(action);
         }
         self.check(before);
@@ -277,183 +341,153 @@ impl World {
     fn obey(&mut self, action: Action) {
         assert_eq!(self.exit, None, "an action after the exit");
         match action {
-            Action::Start { worker, slot, generation } => self.spawn(worker, slot, generation),
-            Action::Drain(id) => {
-                let process = self.processes.get_mut(&id).expect("drains a live process");
-                assert!(process.serves(), "drains one that does not serve");
-                process.told = Told::Drain(self.now);
-                if let Some(after) = process.nature.exits_on_drain {
-                    self.plan(after, id, WorkerEvent::Exited);
-                }
-            }
-            Action::Terminate(id) => {
-                let process = self.processes.get_mut(&id).expect("terminates a live process");
-                assert!(matches!(process.told, Told::Nothing | Told::Drain(_)), "firmer only");
-                if process.ready.is_none()
-                    && self.now >= process.started + ms(self.rules.start_timeout)
-                {
-                    self.failed.insert(process.slot, self.now);
-                }
-                process.told = Told::Term(self.now);
-                if let Some(after) = process.nature.exits_on_term {
-                    self.plan(after, id, WorkerEvent::Exited);
-                }
-            }
-            Action::Kill(id) => {
-                let process = self.processes.get_mut(&id).expect("kills a live process");
-                assert!(matches!(process.told, Told::Term(_)), "SIGTERM comes first");
-                process.told = Told::Kill;
-                self.plan(1, id, WorkerEvent::Exited);
-            }
-            Action::Announce(milestone) => {
-                if let Milestone::RollFailed { from, .. } = milestone {
-                    self.given_up.insert(from);
-                    self.excused = true;
-                    self.failed.clear();
-                }
-                self.milestones.push(milestone);
-            }
+            Action::Start { worker, slot, generation, .. } => self.spawn(worker, slot, generation),
+            Action::Drain { worker, cause } => self.drain(worker, cause),
+            Action::Terminate { worker, cause } => self.terminate(worker, cause),
+            Action::Kill { worker, cause } => self.kill(worker, cause),
+            Action::Announce(milestone) => self.hear(milestone),
             Action::Exit(outcome) => self.exit = Some(outcome),
         }
     }
 
+    fn drain(&mut self, id: WorkerId, cause: LeaveCause) {
+        let gone_by = self.patience(cause);
+        let process = self.processes.get_mut(&id).expect("drains a live process");
+        assert!(process.serves(), "drains one that does not serve");
+        if cause == LeaveCause::Stop {
+            let delay = ms(self.rules.shutdown_delay);
+            assert!(self.now >= self.stopped_at.unwrap() + delay, "drains before the delay");
+        }
+        process.told = Told::Drain(self.now);
+        process.gone_by = Some(gone_by);
+        let (nature, of) = (process.nature, process.generation);
+        if cause == LeaveCause::Surplus && !process.proven && !process.asked {
+            *self.charged.entry(of).or_default() -= 1;
+        }
+        for (after, event) in [
+            (nature.exits_on_drain, WorkerEvent::Exited),
+            (nature.is_drained, WorkerEvent::Drained),
+        ] {
+            if let Some(after) = after {
+                self.plan(after, id, event);
+            }
+        }
+    }
+
+    fn terminate(&mut self, id: WorkerId, cause: LeaveCause) {
+        let gone_by = self.patience(cause);
+        let process = self.processes.get_mut(&id).expect("terminates a live process");
+        assert!(matches!(process.told, Told::Nothing | Told::Drain(_)), "firmer only");
+        process.gone_by = process.gone_by.or(Some(gone_by));
+        process.told = Told::Term;
+        let (nature, slot, of, asked) =
+            (process.nature, process.slot, process.generation, process.asked);
+        if let Some(after) = nature.exits_on_term {
+            self.plan(after, id, WorkerEvent::Exited);
+        }
+        match cause {
+            LeaveCause::Late if !asked => self.note_failure(slot, of),
+            LeaveCause::Surplus | LeaveCause::Withdrawn if !asked => {
+                *self.charged.entry(of).or_default() -= 1;
+            }
+            _ => {}
+        }
+    }
+
+    fn kill(&mut self, id: WorkerId, cause: LeaveCause) {
+        let process = self.processes.get_mut(&id).expect("kills a live process");
+        if cause != LeaveCause::Immediate {
+            assert_eq!(process.told, Told::Term, "the stop signal comes first");
+            let in_time = process.gone_by.is_some_and(|at| self.now >= at);
+            assert!(in_time || self.fleet.is_stopping(), "killed before its time");
+        }
+        assert_ne!(process.told, Told::Kill, "killed twice");
+        process.told = Told::Kill;
+        self.is_forced |= self.stopped_at.is_some();
+        self.plan(1, id, WorkerEvent::Exited);
+    }
+
+    fn patience(&self, cause: LeaveCause) -> Millis {
+        let is_stop = cause == LeaveCause::Stop;
+        let time = if is_stop { self.rules.stop_timeout } else { self.rules.kill_timeout };
+        self.now + ms(time)
+    }
+
+    fn hear(&mut self, milestone: Milestone) {
+        match milestone {
+            Milestone::RollFailed { from, to } => {
+                self.failures.insert(from);
+                self.failed.remove(&(None, from));
+                self.given_up.extend(to.map(|_| from));
+                self.excused = true;
+                if to.is_none() {
+                    let stays = |view: &WorkerView| {
+                        matches!(view.state, WorkerState::Ready | WorkerState::Retiring)
+                            && view.reason.is_none()
+                            && Some(view.generation) != self.fleet.wanted()
+                    };
+                    let stays = self.fleet.workers().filter(stays);
+                    self.kept = stays.map(|view| (view.slot, view.generation)).collect();
+                }
+            }
+            Milestone::CanaryReady(of) => assert!(self.sung.insert(of), "sang twice"),
+            Milestone::AllReady(of) => {
+                let again = self.milestones.contains(&Milestone::AllReady(of));
+                assert!(!again, "all ready twice");
+            }
+            Milestone::RollStarted { from: Some(_), to } => drop(self.careful.insert(to)),
+            Milestone::Settled(of) => drop(self.failed.remove(&(None, of))),
+            Milestone::RollStarted { .. } => {}
+        }
+        self.milestones.push(milestone);
+    }
+
     fn spawn(&mut self, id: WorkerId, slot: SlotId, generation: Generation) {
-        assert!(!self.stopping, "starts a worker while stopping");
-        assert_eq!(Some(generation), self.fleet.wanted(), "starts what is not wanted");
         let nature = self.natures[self.started % self.natures.len()];
         self.started += 1;
         self.clock += 1;
         let process = Process {
             slot,
+            generation,
             nature,
             born: self.clock,
             started: self.now,
+            ready_by: self.rules.start_timeout.map(|time| self.now + ms(time)),
             ready: None,
+            heard: self.now,
+            watchdog: self.rules.watchdog.map(ms),
+            asked: false,
+            proven: false,
             left: None,
             told: Told::Nothing,
+            gone_by: None,
         };
+        *self.charged.entry(generation).or_default() += 1;
         assert!(self.processes.insert(id, process).is_none(), "a name used twice");
-        let here = |process: &&Process| process.slot == slot;
-        let starting =
-            |p: &Process| p.ready.is_none() && p.left.is_none() && p.told == Told::Nothing;
-        let rivals = self.processes.values().filter(here).filter(|p| starting(p)).count();
-        assert_eq!(rivals, 1, "two starting in one slot");
-        if self.processes.values().filter(here).any(Process::serves) {
-            let lingering = self.processes.values().filter(|p| p.told != Told::Kill).count();
-            let most = usize::from(self.target) + usize::from(self.rules.surge.get());
-            assert!(lingering <= most, "a handover with {lingering} processes, {most} allowed");
-        }
-        if let Some(failed) = self.failed.remove(&slot) {
-            let waited = self.now - failed;
-            assert!(waited >= ms(self.rules.backoff_base), "restarted after only {waited} ms");
+        self.check_start(slot, generation);
+        if let Some(by) = nature.extends {
+            self.plan(1, id, WorkerEvent::StartTimeoutExtended(Duration::from_millis(by)));
         }
         match nature.boot {
-            Boot::Ready(after) => {
-                self.plan(after, id, WorkerEvent::Ready);
-                let later = |at: Option<Millis>| at.map(|at| at + after);
-                for (at, event) in [
-                    (later(nature.dies), WorkerEvent::Exited),
-                    (later(nature.disconnects), WorkerEvent::Disconnected),
-                    (later(nature.asks), WorkerEvent::RestartRequested),
-                ] {
-                    if let Some(at) = at {
-                        self.plan(at, id, event);
-                    }
-                }
-            }
+            Boot::Ready(after) => self.plan(after, id, WorkerEvent::Ready),
             Boot::Dies(after) => self.plan(after, id, WorkerEvent::Exited),
+            Boot::Hangs if self.rules.start_timeout.is_none() => {
+                self.plan(500, id, WorkerEvent::Exited);
+            }
             Boot::Hangs => {}
         }
     }
+}
 
-    // What must hold.
-
-    /// Safety: after every turn.
-    fn check(&self, serving_before: usize) {
-        let known: BTreeSet<_> = self.fleet.workers().map(|view| view.worker).collect();
-        let alive: BTreeSet<_> = self.processes.keys().copied().collect();
-        if self.exit.is_none() {
-            assert_eq!(known, alive, "every process is known once, and every known one is real");
+impl Drop for World {
+    /// What led to a failed assertion.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.trace.iter().for_each(|line| println!("{line:?}"));
         }
-        assert_eq!(known.len(), self.fleet.workers().count(), "a worker in two places");
-        for view in self.fleet.workers() {
-            let serves = matches!(view.state, WorkerState::Ready | WorkerState::Retiring);
-            assert_eq!(serves, self.processes[&view.worker].serves(), "{view:?}");
-            let hopeful = view.state == WorkerState::Starting;
-            assert!(!hopeful || !self.given_up.contains(&view.generation), "{view:?} given up on");
-        }
-        if !self.stopping && self.exit.is_none() {
-            let least = serving_before.min(self.target.into());
-            let serving = self.serving();
-            assert!(serving >= least, "we took {serving_before} serving workers to {serving}");
-        }
-        for (id, process) in &self.processes {
-            let (since, patience) = match (process.told, process.left) {
-                (Told::Drain(since), _) | (Told::Nothing, Some(since))
-                    if process.ready.is_some() =>
-                {
-                    (since, self.rules.drain_timeout)
-                }
-                (Told::Term(since), _) => (since, self.rules.term_timeout),
-                (Told::Nothing, None) if process.ready.is_none() => {
-                    (process.started, self.rules.start_timeout)
-                }
-                _ => continue,
-            };
-            assert!(self.now < since + ms(patience) || self.exit.is_some(), "{id:?} overstays");
-        }
-        if let Some(at) = self.fleet.deadline() {
-            assert!(ms(at.since(Timestamp::ORIGIN)) > self.now, "a deadline that has passed");
-        }
-        match self.exit {
-            None => {}
-            Some(Outcome::Stopped) => assert!(self.stopping && self.processes.is_empty()),
-            Some(Outcome::GaveUp) => assert!(self.processes.is_empty()),
-            Some(Outcome::TimedOut) => {
-                assert!(self.processes.values().all(|process| process.told == Told::Kill));
-            }
-        }
-    }
-
-    /// Liveness: once the world behaves, the fleet comes to rest where it was told to.
-    pub fn settle(&mut self) {
-        self.natures = vec![Nature::GOOD];
-        let round = self.rules.start_timeout
-            + self.rules.drain_timeout
-            + self.rules.term_timeout
-            + self.rules.backoff_cap
-            + self.rules.min_uptime;
-        let bound = self.now + 20_000 + 40 * ms(round) + self.agenda_end();
-        while self.step() {
-            assert!(self.now <= bound, "never comes to rest");
-        }
-        if self.exit.is_some() {
-            return assert!(self.processes.is_empty());
-        }
-        assert!(self.fleet.is_settled(), "at rest but not settled");
-        assert_eq!(self.states(), vec![WorkerState::Ready; self.target.into()]);
-        assert!(self.generations().iter().all(|&of| Some(of) == self.fleet.wanted()));
-        assert!(self.ids().iter().all(|id| !self.asked.contains(id)), "a worker asked in vain");
-        assert!(
-            self.excused || self.processes.values().all(|p| p.born > self.last_restart),
-            "a restart was lost"
-        );
-    }
-
-    fn agenda_end(&self) -> Millis {
-        self.agenda.keys().last().map_or(0, |&(at, _)| at)
-    }
-
-    /// Liveness: told to stop, it exits in time, with nobody left behind.
-    pub fn stop_and_wait(&mut self, urgency: Urgency) {
-        self.stop(urgency);
-        let until = self.now + ms(self.rules.stop_timeout);
-        while self.exit.is_none() && self.step() {}
-        assert!(matches!(self.exit, Some(Outcome::Stopped | Outcome::GaveUp)), "{:?}", self.exit);
-        assert!(self.now <= until && self.processes.is_empty());
     }
 }
 
-fn ms(duration: Duration) -> Millis {
-    duration.as_millis().try_into().unwrap()
+fn ceil(duration: Duration) -> Millis {
+    duration.as_micros().div_ceil(1000).try_into().unwrap()
 }
