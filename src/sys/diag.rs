@@ -110,6 +110,9 @@ pub(crate) struct Census {
     pub(crate) connections: Vec<Connection>,
     /// Listeners.
     pub(crate) listeners: Vec<Listener>,
+    /// Handshakes in progress, by cookie. They end where they began, even on a lane that has been steered off meanwhile; so a
+    /// drain waits until those that it found at its beginning are over. Whose they are is not shown.
+    pub(crate) half_open: Vec<u64>,
 }
 
 /// How much a tag has to do.

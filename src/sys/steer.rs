@@ -2,7 +2,8 @@
 //!
 //! A port with `SO_REUSEPORT` has several sockets, here called lanes: lane 0 is the one that listened first (for UDP: was
 //! bound first). The kernel runs the program for every new connection, and its answer is a lane. Connections that wait
-//! in a lane's queue stay where they are.
+//! in a lane's queue stay where they are. A UDP port has no connections: the program runs for every datagram, and sends all
+//! of one client to one lane, until the live lanes change.
 //!
 //! An answer beyond the last lane makes the kernel choose by itself, among all lanes: so attach a program without the last
 //! lane *before* that lane is closed, and remember that on a close the last lane moves into the hole.
@@ -12,6 +13,8 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
 };
 
+use rustix::net::{SocketType, sockopt::socket_type};
+
 use super::Errno;
 use nix::sys::socket::{setsockopt, sockopt::AttachReusePortCbpf};
 
@@ -20,12 +23,21 @@ const LONGEST: usize = 4096;
 
 // Operations of linux/bpf_common.h, put together.
 const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+const LOAD_HALF: u16 = 0x28; // BPF_LD | BPF_H | BPF_ABS
+const LOAD_BYTE: u16 = 0x30; // BPF_LD | BPF_B | BPF_ABS
+const KEEP: u16 = 0x07; // BPF_MISC | BPF_TAX: X = A
+const MIX: u16 = 0xac; // BPF_ALU | BPF_XOR | BPF_X: A ^= X
+const MULTIPLY: u16 = 0x24; // BPF_ALU | BPF_MUL | BPF_K
+const SHIFT_RIGHT: u16 = 0x74; // BPF_ALU | BPF_RSH | BPF_K
 const MODULO: u16 = 0x94; // BPF_ALU | BPF_MOD | BPF_K
 const ADD: u16 = 0x04; // BPF_ALU | BPF_ADD | BPF_K
 const SKIP_IF_AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
+const SKIP: u16 = 0x05; // BPF_JMP | BPF_JA
 const RETURN: u16 = 0x16; // BPF_RET | BPF_A
 /// `SKF_AD_OFF` + `SKF_AD_RANDOM` of linux/filter.h: a random number, instead of a word of the packet.
 const RANDOM: u32 = 0xffff_f000 + 56;
+/// `SKF_NET_OFF` of `linux/filter.h`: counts from the IP header.
+const IP: u32 = 0xfff0_0000;
 
 /// Why connections can't be steered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +69,10 @@ impl error::Error for SteerError {}
 ///
 /// Replaces the program that was there; in between there is no gap.
 pub(crate) fn steer(group: BorrowedFd<'_>, live: &[u32]) -> Result<(), SteerError> {
-    let mut program = program(live)?;
+    let is_datagrams =
+        socket_type(group).map_err(|errno| SteerError::Refused(errno.into()))? == SocketType::DGRAM;
+    let pick = if is_datagrams { by_client() } else { at_random() };
+    let mut program = program(pick, live)?;
     let length = program.len();
     let program = libc::sock_fprog {
         len: u16::try_from(length).map_err(|_| SteerError::TooScattered(length))?,
@@ -67,11 +82,39 @@ pub(crate) fn steer(group: BorrowedFd<'_>, live: &[u32]) -> Result<(), SteerErro
         .map_err(|errno| SteerError::Refused(errno.into()))
 }
 
-/// The program: a random rank among the live lanes, then the lane of that rank.
+/// Picks a number for each connection.
+fn at_random() -> Vec<libc::sock_filter> {
+    vec![instruction(LOAD, 0, RANDOM)]
+}
+
+/// Picks a number for each client: from the last 32 bits of its address and its port, which follow the IP header. An IPv4
+/// header with options has something else there, which is the same for all datagrams of a client, too.
+fn by_client() -> Vec<libc::sock_filter> {
+    vec![
+        instruction(LOAD_BYTE, 0, IP),
+        instruction(SKIP_IF_AT_LEAST, 4, 0x60),
+        instruction(LOAD, 0, IP + 12),
+        instruction(KEEP, 0, 0),
+        instruction(LOAD_HALF, 0, IP + 20),
+        instruction(SKIP, 0, 3),
+        instruction(LOAD, 0, IP + 20),
+        instruction(KEEP, 0, 0),
+        instruction(LOAD_HALF, 0, IP + 40),
+        instruction(MIX, 0, 0),
+        // Knuth's multiplicative hash: the upper half depends on every bit.
+        instruction(MULTIPLY, 0, 0x9e37_79b1),
+        instruction(SHIFT_RIGHT, 0, 16),
+    ]
+}
+
+/// The program: the picked number is a rank among the live lanes; then the lane of that rank.
 ///
 /// Lanes next to each other form a run, in which a lane is its rank plus a constant: three instructions a run, however many
 /// lanes it has. A thousand lanes have five hundred runs at worst.
-fn program(live: &[u32]) -> Result<Vec<libc::sock_filter>, SteerError> {
+fn program(
+    pick: Vec<libc::sock_filter>,
+    live: &[u32],
+) -> Result<Vec<libc::sock_filter>, SteerError> {
     let mut live = live.to_vec();
     live.sort_unstable();
     live.dedup();
@@ -79,7 +122,8 @@ fn program(live: &[u32]) -> Result<Vec<libc::sock_filter>, SteerError> {
     if count == 0 {
         return Err(SteerError::NobodyLive);
     }
-    let mut program = vec![instruction(LOAD, 0, RANDOM), instruction(MODULO, 0, count)];
+    let mut program = pick;
+    program.push(instruction(MODULO, 0, count));
     let mut rank = 0u32;
     for run in live.chunk_by(|a, b| a.checked_add(1) == Some(*b)) {
         let first = run.first().copied().unwrap_or_default();
@@ -132,7 +176,7 @@ mod tests {
 
     /// How often each lane is chosen, with every rank once.
     fn chosen(live: &[u32]) -> BTreeMap<u32, u32> {
-        let program = program(live).unwrap();
+        let program = program(at_random(), live).unwrap();
         let mut chosen = BTreeMap::new();
         for random in 0..u32::try_from(live.len()).unwrap() {
             *chosen.entry(run(&program, random)).or_default() += 1;
@@ -160,14 +204,17 @@ mod tests {
 
     #[test]
     fn a_lane_named_twice_counts_once() {
-        assert_eq!(program(&[4, 4, 4]).unwrap().len(), program(&[4]).unwrap().len());
+        assert_eq!(
+            program(at_random(), &[4, 4, 4]).unwrap().len(),
+            program(at_random(), &[4]).unwrap().len()
+        );
     }
 
     #[test]
     fn nobody_live_and_lanes_too_scattered_are_refused() {
-        assert_eq!(program(&[]), Err(SteerError::NobodyLive));
+        assert_eq!(program(at_random(), &[]), Err(SteerError::NobodyLive));
         let scattered: Vec<u32> = (0..4000).step_by(2).collect();
-        assert!(matches!(program(&scattered), Err(SteerError::TooScattered(_))));
+        assert!(matches!(program(at_random(), &scattered), Err(SteerError::TooScattered(_))));
     }
 
     fn lanes(count: usize) -> (Vec<OwnedFd>, u16) {
@@ -248,27 +295,32 @@ mod tests {
         assert_eq!(waiting(&lanes).iter().sum::<u32>(), 100);
     }
 
+    fn datagrams(lane: &OwnedFd) -> usize {
+        let taken = || rustix::net::recv(lane, &mut [0u8; 8], rustix::net::RecvFlags::empty());
+        std::iter::from_fn(|| taken().ok()).count()
+    }
+
     #[test]
-    fn datagrams_are_steered_one_by_one() {
-        let at = Address::Udp("127.0.0.1:0".parse().unwrap());
-        let lanes = sockets::lanes(&at, &Options::default(), 3).unwrap();
-        let Address::Udp(at) = sockets::local_address(lanes[0].as_fd()).unwrap() else { panic!() };
-        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let count = |lane: &OwnedFd| {
-            let taken = || rustix::net::recv(lane, &mut [0u8; 8], rustix::net::RecvFlags::empty());
-            std::iter::from_fn(|| taken().ok()).count()
-        };
-        steer(lanes[0].as_fd(), &[2]).unwrap();
-        for _ in 0..30 {
-            client.send_to(b"x", at).unwrap();
+    fn all_datagrams_of_a_client_go_to_one_lane_and_clients_to_all_live_ones() {
+        for (at, from) in [("127.0.0.1", "127.0.0.1"), ("[::1]", "[::1]"), ("[::]", "127.0.0.1")] {
+            let at = Address::Udp(format!("{at}:0").parse().unwrap());
+            let lanes = sockets::lanes(&at, &Options::default(), 4).unwrap();
+            steer(lanes[0].as_fd(), &[0, 2, 3]).unwrap();
+            let Address::Udp(at) = sockets::local_address(lanes[0].as_fd()).unwrap() else {
+                panic!()
+            };
+            let mut clients = [0; 4];
+            for _ in 0..120 {
+                let client = UdpSocket::bind(format!("{from}:0")).unwrap();
+                for _ in 0..3 {
+                    client.send_to(b"x", format!("{from}:{}", at.port())).unwrap();
+                }
+                let counts: Vec<usize> = lanes.iter().map(datagrams).collect();
+                let lane = counts.iter().position(|&count| count == 3).unwrap();
+                clients[lane] += 1;
+            }
+            assert_eq!(clients[1], 0);
+            assert!([0, 2, 3].iter().all(|&lane| clients[lane] > 10), "{clients:?}");
         }
-        assert_eq!(lanes.iter().map(count).collect::<Vec<_>>(), [0, 0, 30]);
-        steer(lanes[0].as_fd(), &[0, 1]).unwrap();
-        for _ in 0..100 {
-            client.send_to(b"x", at).unwrap();
-        }
-        let counts: Vec<usize> = lanes.iter().map(count).collect();
-        assert_eq!((counts[2], counts[0] + counts[1]), (0, 100));
-        assert!(counts[0] > 10 && counts[1] > 10, "one client's datagrams are spread: {counts:?}");
     }
 }

@@ -33,11 +33,13 @@ const INET_DIAG_SOCKOPT: u16 = 22;
 
 // net/tcp_states.h.
 const ESTABLISHED: u8 = 1;
+/// A handshake in progress.
+const SYN_RECV: u8 = 3;
 /// The client has closed its half, and may still wait for an answer.
 const CLOSE_WAIT: u8 = 8;
 const LISTEN: u8 = 10;
 /// Closed by the worker, the kernel finishes a connection alone: the other states are nobody's work.
-const STATES: u32 = (1 << ESTABLISHED) | (1 << CLOSE_WAIT) | (1 << LISTEN);
+const STATES: u32 = (1 << ESTABLISHED) | (1 << SYN_RECV) | (1 << CLOSE_WAIT) | (1 << LISTEN);
 
 /// Asks for all of these ports.
 pub(super) fn census(ports: &[u16]) -> Result<Census, DiagError> {
@@ -105,6 +107,11 @@ fn refusal(message: &[u8]) -> DiagError {
 
 /// `struct inet_diag_msg` and its attributes.
 fn take(message: &[u8], census: &mut Census) -> Result<(), DiagError> {
+    let state = message.get(1).copied().unwrap_or_default();
+    if state == SYN_RECV {
+        census.half_open.push(cookie(message));
+        return Ok(());
+    }
     let attributes = message.get(MESSAGE..).unwrap_or_default();
     let options = attribute(attributes, INET_DIAG_SOCKOPT).ok_or(DiagError::NoTags)?;
     let info = attribute(attributes, INET_DIAG_INFO).unwrap_or_default();
@@ -112,7 +119,6 @@ fn take(message: &[u8], census: &mut Census) -> Result<(), DiagError> {
     let port = u16_at(message, 4).map(u16::from_be).unwrap_or_default();
     let queues = (u32_at(message, 56), u32_at(message, 60));
     let (receive, send) = (queues.0.unwrap_or_default(), queues.1.unwrap_or_default());
-    let state = message.get(1).copied().unwrap_or_default();
     if state == LISTEN {
         census.listeners.push(Listener { tag, port, waiting: receive, limit: send });
         return Ok(());

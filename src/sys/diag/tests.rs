@@ -7,6 +7,8 @@ use std::{
     os::fd::AsFd,
 };
 
+use nix::{setsockopt_impl, sockopt_impl};
+
 use super::super::{
     clock,
     sockets::{self, Address, Options},
@@ -231,6 +233,29 @@ fn lanes_of_one_port_are_told_apart_by_their_tags() {
     cookies.sort_unstable();
     cookies.dedup();
     assert!(cookies.len() >= 300, "every connection has a name of its own");
+}
+
+sockopt_impl!(
+    /// A listener that completes a handshake only when the client has sent something.
+    DeferAccept,
+    SetOnly,
+    libc::IPPROTO_TCP,
+    libc::TCP_DEFER_ACCEPT,
+    i32
+);
+
+#[test]
+fn a_handshake_in_progress_is_seen_until_it_is_a_connection() {
+    let server = Server::new(ADDRESSES[0], 11);
+    setsockopt(&server.0.as_fd(), DeferAccept, &60).unwrap();
+    let mut client = server.connect();
+    let found = census(&[server.2]).unwrap();
+    assert_eq!((found.half_open.len(), found.load(tag(11), LONG)), (1, Load::default()));
+    assert_eq!(census(&[server.2]).unwrap().half_open, found.half_open);
+    client.write_all(b"GET\n").unwrap();
+    let found = census(&[server.2]).unwrap();
+    assert!(found.half_open.is_empty());
+    assert_eq!(found.load(tag(11), LONG), Load { connections: 1, busy: 1, waiting: 1 });
 }
 
 #[test]
