@@ -188,10 +188,12 @@ impl Roster {
             return;
         }
         let mut on_probation = self.on_probation();
-        for (_, _, index, due) in self.stale(turn) {
+        for (_, generation, index, due) in self.stale(turn) {
             let wanted = self.rollout.successor(turn.now, turn.policy, on_probation);
             let kept = self.slots.get(usize::from(index)).and_then(|slot| slot.kept);
-            let good = self.rollout.from().filter(|_| due.is_some());
+            // The good one stands in for a worker that cannot wait until the new one may be tried.
+            let is_old = due.is_some() && generation != self.rollout.wanted();
+            let good = self.rollout.from().filter(|_| is_old);
             let Some(of) = kept.or(wanted).or(good) else { continue };
             let roll =
                 if self.rollout.is_reverting() { StartCause::Revert } else { StartCause::Roll };

@@ -226,13 +226,15 @@ impl World {
         match event {
             WorkerEvent::Ready => {
                 let later = |at: Option<Millis>, event| at.map(|at| (at, event));
+                let speaks = nature.falls_silent != Some(0);
+                let sign = process.watchdog.filter(|_| speaks).map(|every| every / 2);
                 let plans = [
                     later(nature.dies, WorkerEvent::Exited),
                     later(nature.disconnects, WorkerEvent::Disconnected),
                     later(nature.asks, WorkerEvent::RestartRequested),
                     later(nature.swells, WorkerEvent::Recycle(dutch_master::Recycle::Memory)),
                     later(nature.trips, WorkerEvent::WatchdogFailed),
-                    later(process.watchdog.map(|every| every / 2), WorkerEvent::Alive),
+                    later(sign, WorkerEvent::Alive),
                 ];
                 for (at, event) in plans.into_iter().flatten() {
                     self.plan(at, id, event);

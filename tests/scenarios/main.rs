@@ -1,6 +1,9 @@
 //! One story a test: what the fleet does, in the words an operator would use.
 #![allow(clippy::panic, clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "a test")]
 
+mod care;
+mod stop;
+#[path = "../world/mod.rs"]
 mod world;
 
 use std::{
