@@ -4,6 +4,7 @@
 //! to TCP. Whatever they are set to on a listener, its connections are born with: five bits, 31 tags. So a drain knows
 //! whom it waits for without any right on the worker, and without the worker's help.
 
+pub(crate) mod drain;
 mod netlink;
 
 use std::{error, fmt, os::fd::BorrowedFd, time::Duration};
