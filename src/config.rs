@@ -42,7 +42,8 @@ pub(crate) use choice::{
 pub(crate) use fault::{Fault, Source, Warning, exit_code, printable};
 pub(crate) use listen::Listener;
 pub(crate) use report::Row;
-pub(crate) use signal::Signal;
+pub(crate) use signal::{Signal, any as signal_of};
+pub(crate) use units::positive as duration_of;
 pub(crate) use verb::{Shell, Verb};
 
 /// What the command line asks for.

@@ -9,6 +9,7 @@ mod config;
 mod contract;
 mod log;
 mod master;
+mod solo;
 #[expect(dead_code, reason = "what calls it lands after it")]
 #[cfg_attr(not(test), expect(unused_imports, reason = "what calls it lands after it"))]
 mod sys;
@@ -23,7 +24,11 @@ use config::{Invocation, Verb, Warning};
 
 fn main() -> ExitCode {
     sys::panic::install();
-    let loaded = config::load(std::env::vars_os(), std::env::args_os().skip(1));
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if let Some(code) = solo::called(&words, std::env::vars_os()) {
+        return ExitCode::from(code);
+    }
+    let loaded = config::load(std::env::vars_os(), words.into_iter().skip(1));
     ExitCode::from(match loaded {
         Ok((invocation, warnings)) => act(invocation, &warnings, std::env::vars_os()),
         Err(faults) => {

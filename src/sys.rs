@@ -8,6 +8,7 @@ pub(crate) mod channel;
 pub(crate) mod clock;
 pub(crate) mod diag;
 pub(crate) mod host;
+pub(crate) mod kin;
 pub(crate) mod limits;
 pub(crate) mod local;
 pub(crate) mod panic;
@@ -94,11 +95,17 @@ impl From<std::io::Error> for Errno {
     }
 }
 
+impl Errno {
+    /// What strerror(3) says, word for word.
+    pub(crate) fn strerror(self) -> String {
+        let text = std::io::Error::from_raw_os_error(self.0).to_string();
+        text.split(" (os error").next().unwrap_or_default().to_owned()
+    }
+}
+
 impl fmt::Display for Errno {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = std::io::Error::from_raw_os_error(self.0).to_string();
-        let text = text.split(" (os error").next().unwrap_or_default();
-        out.write_str(&text.to_lowercase())
+        out.write_str(&self.strerror().to_lowercase())
     }
 }
 

@@ -80,6 +80,13 @@ pub(crate) fn reap_one(pid: Pid) -> Option<(Pid, ExitStatus)> {
     wait(pid.get())
 }
 
+/// Whether we have any child at all, dead or alive.
+pub(crate) fn has_children() -> bool {
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    waitid(WaitId::All, look).err() != Some(rustix::io::Errno::CHILD)
+}
+
 fn wait(whom: i32) -> Option<(Pid, ExitStatus)> {
     loop {
         let mut raw = 0;

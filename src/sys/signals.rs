@@ -1,8 +1,8 @@
 //! Signals: taken as readable descriptors, sent by number, and remembered as they were inherited.
 //!
 //! [`Signals`] is the supervisor's flavour: handlers that say who sent a signal. [`Queue`] is the
-//! plain init's: everything blocked and read from a signalfd, so that the numbers 32 and 33, which
-//! libc keeps for itself, can be passed on too.
+//! plain init's: everything blocked and waited for, so that the numbers 32 and 33, which libc keeps
+//! for itself, can be passed on too.
 //!
 //! # Safety: why this file
 //!
@@ -20,6 +20,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::{ptr, sync::OnceLock};
 
 use super::{Errno, Pid};
+
+/// The terminal has hung up.
+pub(crate) const HUP: i32 = libc::SIGHUP;
+/// Interrupt from the keyboard.
+pub(crate) const INT: i32 = libc::SIGINT;
+/// Quit from the keyboard.
+pub(crate) const QUIT: i32 = libc::SIGQUIT;
+/// Ends without asking.
+pub(crate) const KILL: i32 = libc::SIGKILL;
+/// The usual way to ask for the end.
+pub(crate) const TERM: i32 = libc::SIGTERM;
+/// A child has changed.
+pub(crate) const CHLD: i32 = libc::SIGCHLD;
+/// Go on after a stop.
+pub(crate) const CONT: i32 = libc::SIGCONT;
+/// Stops without asking.
+pub(crate) const STOP: i32 = libc::SIGSTOP;
+/// Stop from the keyboard.
+pub(crate) const TSTP: i32 = libc::SIGTSTP;
+/// A background process reads from the terminal.
+pub(crate) const TTIN: i32 = libc::SIGTTIN;
+/// A background process writes to the terminal.
+pub(crate) const TTOU: i32 = libc::SIGTTOU;
 
 /// The highest signal number of Linux.
 pub(crate) const LAST: i32 = 64;

@@ -14,7 +14,8 @@ mod descriptors;
 mod number;
 mod report;
 
-pub(crate) use report::{ExecResult, SpawnError, Step, exec_result};
+pub(crate) use descriptors::let_go;
+pub(crate) use report::{ExecResult, SpawnError, Step, await_exec, exec_result};
 
 use nix::unistd::ForkResult;
 use rustix::{fs, pipe, process as kernel};
@@ -89,13 +90,29 @@ pub(crate) struct Spawned {
 ///
 /// An error here means that there is no child. An error of the child comes by [`exec_result`].
 pub(crate) fn spawn(launch: &Launch<'_>) -> Result<Spawned, SpawnError> {
+    start(launch, Others::Close)
+}
+
+/// The same, but descriptors that are not listed stay as they are: the program gets what we got.
+pub(crate) fn spawn_inheriting(launch: &Launch<'_>) -> Result<Spawned, SpawnError> {
+    start(launch, Others::Keep)
+}
+
+/// What becomes of the descriptors that nobody listed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Others {
+    Close,
+    Keep,
+}
+
+fn start(launch: &Launch<'_>, others: Others) -> Result<Spawned, SpawnError> {
     let (exec_status, report) = pipe::pipe_with(pipe::PipeFlags::CLOEXEC)
         .and_then(|(read, write)| {
             fs::fcntl_setfl(&read, fs::OFlags::NONBLOCK)?;
             Ok((read, write))
         })
         .map_err(|errno| SpawnError::new(Step::Pipe, errno.into()))?;
-    let mut plan = child::Plan::new(launch, report);
+    let mut plan = child::Plan::new(launch, others, report);
     // No handler may run in the child: it would swallow a signal that was meant for the program.
     let before = Set::FULL.block();
     // SAFETY: the child calls nothing but `Plan::run`, which is made for that and never returns.

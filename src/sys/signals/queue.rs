@@ -1,65 +1,67 @@
-//! The plain init's signals: all blocked, read one by one from a signalfd.
+//! The plain init's signals: all blocked, taken one by one as they come.
 //!
 //! # Safety: why this file
 //!
-//! signalfd by its libc wrapper is fine, but the set must keep the signals 32 and 33.
-#![allow(unsafe_code, reason = "a signalfd for all 64 signals")]
+//! sigtimedwait(2) by its libc wrapper leaves out the signals 32 and 33.
+#![allow(unsafe_code, reason = "waits for all 64 signals")]
 
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::mem::MaybeUninit;
 use std::ptr;
+use std::time::Duration;
 
-use super::{Errno, Received, Set, want_children};
+use super::{Received, Set, want_children};
 use crate::sys::Pid;
 
-/// A descriptor that delivers every signal which is sent to us. They stay blocked for good.
+/// All signals, held back for good and waited for here. One system call takes one signal.
 #[derive(Debug)]
-pub(crate) struct Queue {
-    fd: OwnedFd,
-}
+pub(crate) struct Queue(());
 
 impl Queue {
-    /// Blocks every signal and opens the descriptor. From here on nothing sent to us is lost.
+    /// Blocks every signal. From here on nothing that is sent to us is lost.
     ///
     /// A fault of our own (SEGV and the like) still ends us: the kernel does not hold that back.
-    pub(crate) fn install() -> Result<Self, Errno> {
+    pub(crate) fn install() -> Self {
         want_children();
         Set::FULL.block();
-        Self::of(Set::FULL)
+        Self(())
     }
 
-    fn of(set: Set) -> Result<Self, Errno> {
-        let flags = libc::SFD_NONBLOCK | libc::SFD_CLOEXEC;
-        // SAFETY: the pointer is to a live u64, which is the size given; -1 asks for a new descriptor.
-        let fd = unsafe {
-            libc::syscall(libc::SYS_signalfd4, -1, ptr::from_ref(&set.0), size_of::<u64>(), flags)
+    /// Sleeps until a signal comes or `timeout` is over (None: for ever).
+    ///
+    /// The kernel keeps one of each of the old signals, and every real-time one.
+    #[expect(clippy::unused_self, reason = "without a Queue the signals are not blocked")]
+    pub(crate) fn next(&self, timeout: Option<Duration>) -> Option<Received> {
+        let timeout = timeout.map(timespec);
+        let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+        let mut record = MaybeUninit::<libc::siginfo_t>::zeroed();
+        // SAFETY: the set is a live u64 and its size is given, the record is live and of the kernel's
+        // layout, the timeout is null or live.
+        let signal = unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigtimedwait,
+                ptr::from_ref(&Set::FULL.0),
+                record.as_mut_ptr(),
+                timeout,
+                size_of::<u64>(),
+            )
         };
-        match i32::try_from(fd) {
-            // SAFETY: the kernel has just given us this descriptor, and nobody else knows of it.
-            Ok(fd) if fd >= 0 => Ok(Self { fd: unsafe { OwnedFd::from_raw_fd(fd) } }),
-            _ => Err(nix::errno::Errno::last().into()),
+        let signal = i32::try_from(signal).ok().filter(|&signal| signal > 0)?;
+        // SAFETY: the kernel has filled it in; and all bytes zero were valid before.
+        let record = unsafe { record.assume_init() };
+        // Not positive: a process has sent it. Else it is the kernel's own, with other fields.
+        if record.si_code > 0 {
+            return Some(Received { signal, from: None, uid: None });
         }
+        // SAFETY: these two fields are filled in for a signal that a process has sent.
+        let (pid, uid) = unsafe { (record.si_pid(), record.si_uid()) };
+        Some(Received { signal, from: Pid::new(pid), uid: Some(uid) })
     }
+}
 
-    /// Readable when a signal has arrived.
-    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-
-    /// The next signal, if there is one now. The kernel keeps one of each, and every real-time one.
-    pub(crate) fn next(&self) -> Option<Received> {
-        let mut record = [0_u8; size_of::<libc::signalfd_siginfo>()];
-        let length = rustix::io::retry_on_intr(|| rustix::io::read(&self.fd, &mut record)).ok()?;
-        if length < record.len() {
-            return None;
-        }
-        // SAFETY: the kernel has filled in a whole record, and any bytes are a valid one.
-        let record =
-            unsafe { ptr::read_unaligned(record.as_ptr().cast::<libc::signalfd_siginfo>()) };
-        let sent = record.ssi_code <= 0;
-        Some(Received {
-            signal: i32::try_from(record.ssi_signo).unwrap_or_default(),
-            from: i32::try_from(record.ssi_pid).ok().filter(|_| sent).and_then(Pid::new),
-            uid: sent.then_some(record.ssi_uid),
-        })
-    }
+fn timespec(timeout: Duration) -> libc::timespec {
+    // SAFETY: a timespec is two numbers and, on some machines, padding.
+    let mut time: libc::timespec = unsafe { MaybeUninit::zeroed().assume_init() };
+    time.tv_sec = i32::try_from(timeout.as_secs()).unwrap_or(i32::MAX).into();
+    time.tv_nsec = i32::try_from(timeout.subsec_nanos()).unwrap_or_default().into();
+    time
 }

@@ -16,7 +16,7 @@ use std::ptr;
 
 use super::descriptors::Table;
 use super::number::Number;
-use super::{Credentials, Group, Launch, Step, report};
+use super::{Credentials, Group, Launch, Others, Step, report};
 use crate::sys::limits::OomScore;
 use crate::sys::signals::{self, Set};
 use crate::sys::{Errno, panic};
@@ -24,6 +24,7 @@ use crate::sys::{Errno, panic};
 /// Everything that the child needs, made by the parent.
 pub(super) struct Plan<'a> {
     launch: &'a Launch<'a>,
+    others: Others,
     report: OwnedFd,
     table: Table<'a>,
     parent: kernel::Pid,
@@ -60,7 +61,7 @@ impl<T> At<T> for io::Result<T> {
 
 impl<'a> Plan<'a> {
     /// Prepares it all; the last moment at which memory may be asked for.
-    pub(super) fn new(launch: &'a Launch<'a>, report: OwnedFd) -> Self {
+    pub(super) fn new(launch: &'a Launch<'a>, others: Others, report: OwnedFd) -> Self {
         let pointers =
             |texts: &[CString]| texts.iter().map(|text| text.as_ptr()).collect::<Vec<_>>();
         let mut argv = pointers(&launch.argv);
@@ -73,6 +74,7 @@ impl<'a> Plan<'a> {
         }
         Self {
             launch,
+            others,
             report,
             table: Table::new(&launch.fds),
             parent: kernel::getpid(),
@@ -101,7 +103,9 @@ impl<'a> Plan<'a> {
         launch.cwd.map_or(Ok(()), kernel::fchdir).at(Step::Directory)?;
         // Before the limits: RLIMIT_NOFILE may be lower than a target.
         self.table.place(&mut self.report)?;
-        self.table.close_others(&self.report)?;
+        if self.others == Others::Close {
+            self.table.close_others(&self.report)?;
+        }
         self.name_ourselves();
         // Before the credentials: these may take a privilege.
         self.set_oom_score()?;

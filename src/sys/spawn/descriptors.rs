@@ -66,15 +66,29 @@ impl<'a> Table<'a> {
     pub(super) fn close_others(&mut self, report: &OwnedFd) -> Result<(), (Step, Errno)> {
         self.keep.push(report.as_raw_fd());
         self.keep.sort_unstable();
-        let mut first = FIRST;
-        for &kept in self.keep.iter().filter(|&&kept| kept >= FIRST) {
-            if kept > first && !close_range(first, kept.saturating_sub(1)) {
-                return close_listed(&self.keep);
-            }
-            first = kept.saturating_add(1);
-        }
-        if close_range(first, RawFd::MAX) { Ok(()) } else { close_listed(&self.keep) }
+        close_all_but(&self.keep)
     }
+}
+
+/// Closes everything from 3 on but these, and leaves the working directory for the root: for a process
+/// that goes on with nothing of what it inherited. Whoever owned the others must never use them again.
+pub(crate) fn let_go(keep: &[BorrowedFd<'_>]) {
+    let mut keep: Vec<_> = keep.iter().map(AsRawFd::as_raw_fd).collect();
+    keep.sort_unstable();
+    let _ = close_all_but(&keep);
+    let _ = kernel::chdir(c"/");
+}
+
+/// `keep` is in order.
+fn close_all_but(keep: &[RawFd]) -> Result<(), (Step, Errno)> {
+    let mut first = FIRST;
+    for &kept in keep.iter().filter(|&&kept| kept >= FIRST) {
+        if kept > first && !close_range(first, kept.saturating_sub(1)) {
+            return close_listed(keep);
+        }
+        first = kept.saturating_add(1);
+    }
+    if close_range(first, RawFd::MAX) { Ok(()) } else { close_listed(keep) }
 }
 
 /// False where the kernel is older than 5.9 or a seccomp filter does not know the call.

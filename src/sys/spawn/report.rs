@@ -1,5 +1,6 @@
 //! How the child tells that a step failed: one short message over a pipe.
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno as Raw;
 use std::ffi::{CStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -101,6 +102,26 @@ impl SpawnError {
         shell_code(self.step, self.errno)
     }
 
+    /// Whether there is no such file, or one of those it needs.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.errno.0 == libc::ENOENT
+    }
+
+    /// Whether we may not.
+    pub(crate) fn is_denied(&self) -> bool {
+        self.errno.0 == libc::EACCES
+    }
+
+    /// Whether there never was a child.
+    pub(crate) fn is_before_child(&self) -> bool {
+        matches!(self.step, Step::Pipe | Step::Fork)
+    }
+
+    /// Whether the kernel does not know how to execute such a file.
+    pub(crate) fn is_unknown_format(&self) -> bool {
+        self.errno.0 == libc::ENOEXEC
+    }
+
     /// Whether it may go well later: no processes, memory or descriptors left now.
     pub(crate) fn is_passing(&self) -> bool {
         matches!(self.errno.0, libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE)
@@ -161,6 +182,13 @@ pub(crate) fn exec_result(exec_status: &impl AsFd) -> ExecResult {
         }
         Err(_) => ExecResult::Running,
     }
+}
+
+/// The same, but waits until it is known.
+pub(crate) fn await_exec(exec_status: &impl AsFd) -> ExecResult {
+    let mut ready = [PollFd::new(exec_status, PollFlags::IN)];
+    let _ = rustix::io::retry_on_intr(|| poll(&mut ready, None));
+    exec_result(exec_status)
 }
 
 fn parse(message: &[u8]) -> Option<SpawnError> {
