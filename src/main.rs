@@ -1,17 +1,13 @@
 //! dutch-master: argv in, exit code out.
 
 mod cli;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "the verbs that read it land after it")
-)]
+#[cfg_attr(not(test), expect(dead_code, reason = "the verbs that read it land after it"))]
 mod config;
 mod contract;
 mod log;
 mod master;
 mod solo;
 #[expect(dead_code, reason = "what calls it lands after it")]
-#[cfg_attr(not(test), expect(unused_imports, reason = "what calls it lands after it"))]
 mod sys;
 
 use std::{
@@ -58,6 +54,7 @@ fn act(
             say(&mut stderr(), &format!("dutch-master: {problem}\n"));
             code
         }
+        Verb::Init => solo::run(&invocation.config.command, variables, &solo::Options::default()),
         _ => 64,
     }
 }

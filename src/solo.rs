@@ -22,6 +22,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 pub(crate) use options::Options;
+use options::Whom;
 use personality::Asked;
 use voice::Line;
 

@@ -7,13 +7,29 @@ use super::forward::Rewrite;
 use super::voice::{Line, Voice, ours};
 use crate::sys::spawn::{Group, SpawnError};
 
+/// Who gets the signals that come to us.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Whom {
+    /// The child alone.
+    Child,
+    /// Its whole process group.
+    Group,
+}
+
+impl Whom {
+    /// The group, if this is so.
+    pub(super) const fn group_if(group: bool) -> Self {
+        if group { Self::Group } else { Self::Child }
+    }
+}
+
 /// How an init behaves.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     /// What each signal becomes on its way to the child.
     pub(super) rewrite: Rewrite,
-    /// Signals go to the child's whole process group.
-    pub(super) to_group: bool,
+    /// Who gets the signals.
+    pub(super) to: Whom,
     /// The child's process group or session.
     pub(super) group: Group,
     /// The signal that we get, and pass on, when our parent dies.
@@ -46,7 +62,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             rewrite: Rewrite::default(),
-            to_group: false,
+            to: Whom::Child,
             group: Group::Foreground,
             parent_death: None,
             codes: Codes::default(),

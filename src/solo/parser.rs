@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::personality::Asked;
 use super::voice::Line;
-use super::{Options, Variables};
+use super::{Options, Variables, Whom};
 use crate::config;
 use crate::sys::spawn::Group;
 
@@ -52,36 +52,31 @@ pub(super) fn parse(_: &str, words: &[OsString], _: &Variables) -> Asked {
 fn read(words: &[OsString]) -> Result<Asked, String> {
     let mut options = Options::default();
     let mut parser = Parser::from_args(words.iter().cloned());
-    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
-        match argument {
-            Arg::Value(program) => {
+    loop {
+        let name = match parser.next().map_err(|error| error.to_string())? {
+            None => return Err("no command".to_owned()),
+            Some(Arg::Value(program)) => {
                 let rest = parser.raw_args().map_err(|error| error.to_string())?;
                 return Ok(Asked::Run([program].into_iter().chain(rest).collect(), options));
             }
-            Arg::Short('h') | Arg::Long("help") => {
-                return Ok(Asked::Answer(vec![Line::output(HELP.trim_end())], 0));
-            }
-            Arg::Short('w') | Arg::Long("wait-all") => {
-                let time = parser.optional_value().map(text).transpose()?;
-                let time = time.map(|time| config::duration_of(&time)).transpose()?;
-                options.wait_all = Some(time.unwrap_or(WAIT_ALL));
-            }
-            other => option(&own(other), &mut parser, &mut options)?,
+            Some(Arg::Short(letter)) => format!("-{letter}"),
+            Some(Arg::Long(name)) => format!("--{name}"),
+        };
+        if ["-h", "--help"].contains(&name.as_str()) {
+            return Ok(Asked::Answer(vec![Line::output(HELP.trim_end())], 0));
         }
-    }
-    Err("no command".to_owned())
-}
-
-/// An argument that no longer borrows from the parser, which is asked for the value next.
-fn own(argument: Arg<'_>) -> String {
-    match argument {
-        Arg::Short(letter) => format!("-{letter}"),
-        Arg::Long(name) => format!("--{name}"),
-        Arg::Value(_) => String::new(),
+        option(&name, &mut parser, &mut options)?;
     }
 }
 
 fn option(name: &str, parser: &mut Parser, options: &mut Options) -> Result<(), String> {
+    if ["-w", "--wait-all"].contains(&name) {
+        let time = parser.optional_value().map(text).transpose()?;
+        let time = time.map(|time| config::duration_of(&time)).transpose();
+        options.wait_all =
+            Some(time.map_err(|problem| format!("{name}: {problem}"))?.unwrap_or(WAIT_ALL));
+        return Ok(());
+    }
     let mut value = || parser.value().map_err(|error| error.to_string()).and_then(text);
     let named = |problem| format!("{name}: {problem}");
     match name {
@@ -96,7 +91,7 @@ fn option(name: &str, parser: &mut Parser, options: &mut Options) -> Result<(), 
             Ok(())
         }
         "-g" | "--group" => {
-            options.to_group = true;
+            options.to = Whom::Group;
             Ok(())
         }
         "--session" => {

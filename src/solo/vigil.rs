@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::voice::{Line, Note};
-use super::{Options, Variables, start};
+use super::{Options, Variables, Whom, start};
 use crate::sys::reap::{self, ExitStatus};
 use crate::sys::signals::{
     self, CHLD, CONT, HUP, INT, KILL, QUIT, Queue, STOP, TERM, TSTP, TTIN, TTOU,
@@ -71,10 +71,9 @@ impl Vigil<'_> {
 
     /// Before there is a child: whatever makes sure that we hear of everything.
     fn prepare(&mut self) {
-        if !host::is_pid_1() {
-            if let Err(errno) = reap::subreaper() {
-                self.say(Note::Failed("become the reaper of our descendants", errno));
-            }
+        let adopted = if host::is_pid_1() { Ok(()) } else { reap::subreaper() };
+        if let Err(errno) = adopted {
+            self.say(Note::Failed("become the reaper of our descendants", errno));
         }
         let followed = self.options.parent_death.map_or(Ok(()), kin::follow_parent);
         if let Err(errno) = followed {
@@ -98,13 +97,12 @@ impl Vigil<'_> {
             }
             Err(failed) => failed,
         };
-        match start::shell_command(command, &error).filter(|_| self.options.shell_fallback) {
-            Some(command) => self.start(&command, variables),
-            None => {
-                self.say(Note::NotStarted(self.program, pid, &error));
-                Err((self.options.failure_code)(&error))
-            }
+        let script = start::shell_command(command, &error);
+        if let Some(script) = script.filter(|_| self.options.shell_fallback) {
+            return self.start(&script, variables);
         }
+        self.say(Note::NotStarted(self.program, pid, &error));
+        Err((self.options.failure_code)(&error))
     }
 
     /// Waits until the child is its program: that takes no longer than the kernel needs, and signals
@@ -114,7 +112,8 @@ impl Vigil<'_> {
         command: &[OsString],
         variables: &Variables,
     ) -> Result<(), (Option<Pid>, SpawnError)> {
-        let spawned = start::start(command, variables, self.options).map_err(|error| (None, error))?;
+        let spawned =
+            start::start(command, variables, self.options).map_err(|error| (None, error))?;
         if let ExecResult::Failed(error) = spawn::await_exec(&spawned.exec_status) {
             return Err((Some(spawned.pid), error));
         }
@@ -130,10 +129,10 @@ impl Vigil<'_> {
             if let Some(received) = self.queue.next(timeout) {
                 let is_plain = received.uid.is_none();
                 self.take(received.signal, is_plain);
-                if received.signal == CHLD {
-                    if let Some(code) = self.reap() {
-                        return code;
-                    }
+                if received.signal == CHLD
+                    && let Some(code) = self.reap()
+                {
+                    return code;
                 }
             }
             if let Some(code) = self.escalate() {
@@ -178,7 +177,8 @@ impl Vigil<'_> {
         match self.child {
             None => kin::signal_descendants(signal),
             Some(child) => {
-                let grouped = self.options.to_group && signals::kill_group(child, signal).is_ok();
+                let grouped =
+                    self.options.to == Whom::Group && signals::kill_group(child, signal).is_ok();
                 if !grouped {
                     // Not reaped yet, so the number is still the child's.
                     let _ = signals::kill(child, signal);
@@ -231,7 +231,7 @@ impl Vigil<'_> {
     fn bid_farewell(&self, child: Pid) {
         let Some(signal) = self.options.farewell else { return };
         let Some(signal) = self.rewritten(signal) else { return self.say(Note::Dropped(signal)) };
-        if self.options.to_group {
+        if self.options.to == Whom::Group {
             let _ = signals::kill_group(child, signal);
         }
         self.say(Note::Forwarded(signal));

@@ -96,7 +96,9 @@ pub(super) fn ours(note: &Note<'_>, verbosity: u8) -> Option<Line> {
         Note::Killed(pid) => (1, format!("pid {pid} did not stop in time: sent SIGKILL")),
         Note::KilledRest => (1, "descendants did not stop in time: sent SIGKILL".to_owned()),
         Note::Spawned(program, pid) => (2, format!("started {program} (pid {pid})")),
-        Note::Rewritten(from, to) if *to != 0 => (2, format!("{} becomes {}", name(*from), name(*to))),
+        Note::Rewritten(from, to) if *to != 0 => {
+            (2, format!("{} becomes {}", name(*from), name(*to)))
+        }
         Note::Forwarded(signal) => (2, format!("sent {}", name(*signal))),
         Note::Dropped(signal) => (2, format!("{} is not passed on", name(*signal))),
         Note::Orphan(pid) => (2, format!("reaped orphan {pid}")),

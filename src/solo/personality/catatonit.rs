@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use super::{Asked, getopt, variable};
 use crate::solo::voice::{Line, Note};
-use crate::solo::{Options, Variables};
+use crate::solo::{Options, Variables, Whom};
 use crate::sys::Pid;
 use crate::sys::spawn::SpawnError;
 
@@ -43,7 +43,7 @@ pub(super) fn parse(name: &str, words: &[OsString], variables: &Variables) -> As
             'L' => return Asked::Answer(vec![Line::output(super::LICENCE)], 0),
             'V' => return Asked::Answer(vec![Line::output(VERSION)], 0),
             'P' => options.pause = true,
-            _ => options.to_group = true,
+            _ => options.to = Whom::Group,
         }
     }
     match rest {

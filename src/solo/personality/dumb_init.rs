@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use super::{Asked, getopt, variable};
 use crate::solo::voice::{Line, Note};
-use crate::solo::{Options, Variables};
+use crate::solo::{Options, Variables, Whom};
 use crate::sys::signals::{STOP, TERM, TSTP, TTIN, TTOU};
 use crate::sys::spawn::{Group, SpawnError};
 
@@ -94,7 +94,7 @@ pub(super) fn parse(name: &str, words: &[OsString], variables: &Variables) -> As
 /// In a session of its own nobody but us could continue a command that the terminal has stopped: a
 /// terminal's stop signals become the one that job control understands.
 fn settle(options: &mut Options, session: bool) {
-    options.to_group = session;
+    options.to = Whom::group_if(session);
     options.group = if session { Group::SessionWithTerminal } else { Group::Inherit };
     if session {
         for signal in [TSTP, TTOU, TTIN] {

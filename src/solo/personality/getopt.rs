@@ -1,4 +1,4 @@
-//! getopt_long(3) with options that end at the first word which is none, and its messages.
+//! `getopt_long(3)` with options that end at the first word which is none, and its messages.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;

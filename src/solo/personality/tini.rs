@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use super::{Asked, getopt, variable};
 use crate::solo::voice::{Line, Note};
-use crate::solo::{Options, Variables};
+use crate::solo::{Options, Variables, Whom};
 use crate::sys::Pid;
 use crate::sys::spawn::SpawnError;
 
@@ -87,7 +87,7 @@ pub(super) fn parse(name: &str, words: &[OsString], variables: &Variables) -> As
         failure_code,
         voice: speak,
         verbosity: variable(variables, "TINI_VERBOSITY").map_or(1, number),
-        to_group: variable(variables, "TINI_KILL_PROCESS_GROUP").is_some(),
+        to: Whom::group_if(variable(variables, "TINI_KILL_PROCESS_GROUP").is_some()),
         ..Options::default()
     };
     let (found, rest) = getopt::read(name, words, "hvwgle:sp:", &[]);
@@ -97,7 +97,7 @@ pub(super) fn parse(name: &str, words: &[OsString], variables: &Variables) -> As
             'l' => return Asked::Answer(vec![Line::output(super::LICENCE)], 0),
             'v' => options.verbosity = options.verbosity.saturating_add(1),
             'w' => options.voice = speak_of_orphans,
-            'g' => options.to_group = true,
+            'g' => options.to = Whom::Group,
             'e' => match option.value.parse() {
                 Ok(code) => options.codes.set(code, 0),
                 Err(_) => return refused('e', &option.value),
