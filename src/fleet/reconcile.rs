@@ -42,9 +42,10 @@ impl Roster {
         self.withdraw(turn);
         self.shrink(turn);
         self.hear_canary(turn);
+        // Before anybody is started: a roll that is over holds nobody back any more.
+        self.settle(turn);
         self.fill(turn);
         self.hand_over(turn);
-        self.settle(turn);
         self.lower_peak(turn);
         Prospect::Viable
     }
@@ -152,7 +153,7 @@ impl Roster {
         let wanted = self.rollout.wanted();
         let sings = |ready: &Ready| {
             ready.worker.generation == wanted
-                && ready.worker.due.is_none()
+                && (ready.is_proven || ready.worker.due.is_none())
                 && ready.since.after(trial) <= turn.now
         };
         if self.slots.iter().filter_map(Slot::ready).any(sings) {

@@ -21,7 +21,7 @@ fn all() -> Rules {
 }
 
 fn fails(world: &mut World) {
-    let successor = in_state(world, Starting)[0];
+    let successor = in_state(world, Starting).into_iter().next().unwrap();
     world.does(successor, WorkerEvent::Exited);
 }
 
