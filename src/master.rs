@@ -13,6 +13,7 @@ mod boot;
 mod capacity;
 mod children;
 mod commands;
+mod drains;
 mod einhorn;
 mod hooks;
 mod journal;

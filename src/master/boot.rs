@@ -119,7 +119,7 @@ fn survey(config: &Config) -> Result<Survey, Refusal> {
         kind,
         kind_why,
         readiness: choose_readiness(config, kind),
-        in_slots: kind == Kind::Systemd && config.balance == Balance::Slot,
+        in_slots: kind == Kind::Systemd && config.balance != Balance::Shared,
         root,
     })
 }

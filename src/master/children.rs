@@ -10,7 +10,7 @@ use dutch_master::{Generation, SlotId, WorkerId};
 use super::output::Outlet;
 use crate::{
     contract::systemd::Link,
-    sys::{Pid, reap::ExitStatus, signals, spawn::SpawnError},
+    sys::{Pid, diag, reap::ExitStatus, signals, spawn::SpawnError},
 };
 
 /// How a worker came to its end.
@@ -88,9 +88,12 @@ pub(crate) enum Probe {
 }
 
 /// A drain whose end we look for ourselves.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Drain {
+    pub(crate) began: Duration,
     pub(crate) look_at: Duration,
+    /// The worker's own connections; nothing where the kernel does not show them.
+    pub(crate) connections: Option<diag::drain::Drain>,
 }
 
 impl Child {

@@ -20,7 +20,7 @@ use dutch_master::{
 use crate::{
     config::{self, Account},
     sys::{
-        diag,
+        diag::{self, Census, DiagError, drain::Drain},
         sockets::{self, Address, Options, SocketError},
         steer::{self, SteerError},
         users::{self, UserError},
@@ -29,8 +29,6 @@ use crate::{
 
 /// Descriptors 0 to 2 are the worker's standard streams; systemd's first is 3 (`sd_listen_fds(3)`).
 pub(crate) const FIRST_FD: i32 = 3;
-/// A keep-alive connection that nobody has used for so long does not hold a drain.
-const IDLE: Duration = Duration::from_secs(1);
 
 /// Why a listener can't be opened.
 #[derive(Debug)]
@@ -133,7 +131,7 @@ impl Listeners {
 
     /// A worker's sockets and what it is to know of them.
     pub(crate) fn passed(&self, worker: WorkerId) -> Vec<(Passed, BorrowedFd<'_>)> {
-        let lane = self.lanes.iter().find(|lane| lane.holder == Some(worker));
+        let lane = self.lane_of(worker);
         (FIRST_FD..)
             .zip(self.entries.iter().enumerate())
             .filter_map(|(fd, (index, listener))| {
@@ -163,13 +161,24 @@ impl Listeners {
         outcome
     }
 
-    /// Whether a worker that was steered off has finished its connections.
-    pub(crate) fn is_quiet(&self, worker: WorkerId) -> bool {
-        let Some(lane) = self.lanes.iter().find(|lane| lane.holder == Some(worker)) else {
-            return true;
-        };
-        let finished = |tag| diag::is_quiet(tag, &self.ports, IDLE).unwrap_or(true);
-        lane.waiting() == 0 && lane.tag.is_none_or(finished)
+    /// Everybody who is connected, if the kernel tells.
+    pub(crate) fn census(&self) -> Result<Census, DiagError> {
+        diag::census(&self.ports)
+    }
+
+    /// Begins to wait for the connections of a worker that was steered off.
+    pub(crate) fn begin_drain(&self, worker: WorkerId, now: Duration) -> Option<Drain> {
+        let tag = self.lane_of(worker)?.tag?;
+        self.census().ok().map(|census| Drain::begin(tag, now, &census))
+    }
+
+    /// Whether no connection waits to be accepted by a worker.
+    pub(crate) fn has_empty_queue(&self, worker: WorkerId) -> bool {
+        self.lane_of(worker).is_none_or(|lane| lane.waiting() == 0)
+    }
+
+    fn lane_of(&self, worker: WorkerId) -> Option<&Lane> {
+        self.lanes.iter().find(|lane| lane.holder == Some(worker))
     }
 
     fn set_live(&mut self, worker: WorkerId, is_live: bool) -> Result<(), SteerError> {
@@ -197,11 +206,12 @@ impl Listeners {
 
     fn add_lane(&mut self) -> Result<usize, ListenError> {
         let index = self.lanes.len();
-        let number = index.checked_rem(diag::Tag::COUNT.into()).unwrap_or_default();
+        // Lanes may share a tag: a drain knows its own connections from younger ones.
+        let number = index.checked_rem(diag::Tag::EVERYWHERE.into()).unwrap_or_default();
         let tag = u8::try_from(number.saturating_add(1)).ok().and_then(diag::Tag::new);
         let mut sockets = Vec::new();
         for listener in &mut self.entries {
-            sockets.push(listener.open_own(tag)?);
+            sockets.push(listener.open_own(tag, index == 0)?);
         }
         self.ports = self.entries.iter().filter_map(Listener::lane_port).collect();
         self.lanes.push(Lane { sockets, holder: None, is_live: false, tag });
@@ -249,6 +259,20 @@ impl Listener {
     fn open_one(&mut self) -> Result<OwnedFd, ListenError> {
         let told = |error| ListenError::Socket(self.name.clone(), error);
         let socket = sockets::listen(&self.address, &self.options).map_err(told)?;
+        self.adopt(&socket);
+        Ok(socket)
+    }
+
+    /// Opens the first lane of a port, which must be nobody else's.
+    fn claim(&mut self) -> Result<OwnedFd, ListenError> {
+        let told = |error| ListenError::Socket(self.name.clone(), error);
+        let mut lanes = sockets::lanes(&self.address, &self.options, 1).map_err(told)?;
+        let Some(socket) = lanes.pop() else { return self.open_one() };
+        self.adopt(&socket);
+        Ok(socket)
+    }
+
+    fn adopt(&mut self, socket: &OwnedFd) {
         // As systemd passes them: who wants it otherwise sets it, and blocking loops exist.
         let _ = sockets::set_nonblocking(socket.as_fd(), false);
         if let Ok(address @ (Address::Tcp(_) | Address::Udp(_))) =
@@ -256,16 +280,19 @@ impl Listener {
         {
             self.address = address;
         }
-        Ok(socket)
     }
 
-    fn open_own(&mut self, tag: Option<diag::Tag>) -> Result<Option<OwnedFd>, ListenError> {
+    fn open_own(
+        &mut self,
+        tag: Option<diag::Tag>,
+        is_first: bool,
+    ) -> Result<Option<OwnedFd>, ListenError> {
         if self.common.is_some() {
             return Ok(None);
         }
-        let socket = self.open_one()?;
+        let socket = if is_first { self.claim()? } else { self.open_one()? };
         if let Some(tag) = tag {
-            // Without tags a drain lasts its minimum, no longer.
+            // Without tags a drain waits for a while and no longer.
             let _ = diag::set_tag(socket.as_fd(), tag);
         }
         Ok(Some(socket))

@@ -11,7 +11,7 @@ use dutch_master::{
 
 use super::{
     Master,
-    children::{Child, Drain, End, Probe, Stage},
+    children::{Child, End, Probe, Stage},
     journal,
     launch::{Launched, Name},
     source::Source,
@@ -20,10 +20,6 @@ use crate::sys::{Pid, poll::Interest, spawn::Spawned};
 
 /// SIGKILL.
 const KILL: i32 = 9;
-/// A handshake that was under way when a worker was steered off needs a moment to arrive.
-const DRAIN_AT_LEAST: Duration = Duration::from_millis(100);
-/// How often we look whether a drain is over.
-const DRAIN_LOOK: Duration = Duration::from_millis(100);
 
 impl Master {
     pub(super) fn obey(&mut self, action: Action) {
@@ -38,7 +34,7 @@ impl Master {
             Action::Start { worker, slot, generation, .. } => {
                 self.start(Name { worker, slot, generation });
             }
-            Action::Drain { worker, .. } => self.drain(worker),
+            Action::Drain { worker, cause } => self.drain(worker, cause),
             Action::Terminate { worker, cause } => self.terminate(worker, cause),
             Action::Kill { worker, .. } => self.kill(worker),
             Action::Announce(milestone) => {
@@ -133,19 +129,6 @@ impl Master {
         self.facts.push(Event::Worker(name.worker, WorkerEvent::Exited));
     }
 
-    fn drain(&mut self, id: WorkerId) {
-        self.steered(|listeners| listeners.steer_off(id));
-        let has_lane = self.listeners.has_lanes();
-        let now = self.now;
-        let Some(child) = self.children.get_mut(id) else { return };
-        child.is_leaving = true;
-        if has_lane {
-            child.drain = Some(Drain { look_at: now.saturating_add(DRAIN_AT_LEAST) });
-        } else {
-            self.tell_to_stop(id);
-        }
-    }
-
     fn terminate(&mut self, id: WorkerId, cause: LeaveCause) {
         self.steered(|listeners| listeners.steer_off(id));
         if let Some(child) = self.children.get_mut(id) {
@@ -157,7 +140,7 @@ impl Master {
     }
 
     /// Sends the stop signal, once: many servers take a second one for "at once".
-    fn tell_to_stop(&mut self, id: WorkerId) {
+    pub(super) fn tell_to_stop(&mut self, id: WorkerId) {
         let signal = self.config.stop_signal.number();
         if let Some(child) = self.children.get_mut(id)
             && !std::mem::replace(&mut child.is_signalled, true)
@@ -171,27 +154,6 @@ impl Master {
         if let Some(child) = self.children.get_mut(id) {
             child.drain = None;
             child.signal(KILL);
-        }
-    }
-
-    /// When to look next whether a drain is over.
-    pub(super) fn drain_deadline(&self) -> Option<Duration> {
-        self.children.iter().filter_map(|(_, child)| child.drain).map(|drain| drain.look_at).min()
-    }
-
-    /// Tells the core of workers that have finished their connections.
-    pub(super) fn look_at_drains(&mut self) {
-        let now = self.now;
-        for (id, child) in self.children.iter_mut() {
-            if child.drain.is_none_or(|drain| drain.look_at > now) {
-                continue;
-            }
-            if self.listeners.is_quiet(id) {
-                child.drain = None;
-                self.facts.push(Event::Worker(id, WorkerEvent::Drained));
-            } else {
-                child.drain = Some(Drain { look_at: now.saturating_add(DRAIN_LOOK) });
-            }
         }
     }
 

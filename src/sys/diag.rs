@@ -85,9 +85,11 @@ impl Connection {
         self.has_asked && (!self.has_answered || self.received < self.sent)
     }
 
-    /// Whether it has work left: something to read, to send or to answer, or something that went over it less than `idle` ago.
+    /// Whether it has work left: something to read or to answer, or something that went over it less than `idle` ago or is
+    /// still to be sent. Without `idle`, only what the worker owes counts: the kernel sends the rest without it.
     pub(crate) fn is_busy(&self, idle: Duration) -> bool {
-        self.unread > 0 || self.unsent > 0 || self.is_owed() || self.received.min(self.sent) < idle
+        let is_lively = self.unsent > 0 || self.received.min(self.sent) < idle;
+        self.unread > 0 || self.is_owed() || (!idle.is_zero() && is_lively)
     }
 }
 
