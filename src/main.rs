@@ -24,14 +24,31 @@ fn main() -> ExitCode {
     if let Some(code) = solo::called(&words, std::env::vars_os()) {
         return ExitCode::from(code);
     }
+    let is_spelled_out = words.get(1).is_some_and(|word| word == "run");
     let loaded = config::load(std::env::vars_os(), words.into_iter().skip(1));
     ExitCode::from(match loaded {
+        Ok((invocation, _))
+            if invocation.verb == Verb::Run && !is_spelled_out && is_personal(&invocation) =>
+        {
+            solo::run(&invocation.config.command, std::env::vars_os(), &solo::Options::default())
+        }
         Ok((invocation, warnings)) => act(invocation, &warnings, std::env::vars_os()),
         Err(faults) => {
             say(&mut stderr(), &cli::complaint(&faults));
             config::exit_code(&faults)
         }
     })
+}
+
+/// Settings that say nothing about a fleet.
+const PERSONAL: [&str; 3] = ["WORKER", "LOG", "LOG_FORMAT"];
+
+/// Whether somebody sits at a terminal and nothing asks for a fleet: `docker run -it image bash`.
+fn is_personal(invocation: &Invocation) -> bool {
+    let asks = |row: &config::Row| {
+        row.source != config::Source::Default && !PERSONAL.contains(&row.setting.name)
+    };
+    sys::terminal::is_terminal() && !invocation.rows.iter().any(asks)
 }
 
 /// Does what was asked for. Returns the exit code.
