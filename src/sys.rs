@@ -6,6 +6,7 @@
 pub(crate) mod cgroup;
 pub(crate) mod channel;
 pub(crate) mod clock;
+pub(crate) mod connection;
 pub(crate) mod diag;
 pub(crate) mod host;
 pub(crate) mod kin;

@@ -167,7 +167,7 @@ impl Shell {
     }
 
     fn read(&mut self, member: u64) {
-        let mut bytes = [0; 64 << 10];
+        let mut bytes = vec![0; 64 << 10];
         loop {
             let Some(worker) = self.workers.get_mut(&member) else { return };
             let Some(channel) = &worker.channel else { return };

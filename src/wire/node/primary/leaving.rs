@@ -79,9 +79,12 @@ impl Primary {
     /// A member's channel has ended: it can be told nothing any more, and it will answer nothing.
     pub(super) fn close_channel(&mut self, number: u64) {
         let Some(member) = self.members.get_mut(&number) else { return };
+        let is_silent = member.progress == Progress::Silent;
         let phase = core::mem::replace(&mut member.phase, Phase::Closed);
         match phase {
             Phase::Closed => return,
+            // Who never spoke never took part: a program that closes what it does not know, say.
+            Phase::Serving if is_silent => {}
             Phase::Serving => self.push(Effect::Left(number)),
             Phase::Draining { .. } | Phase::Disconnecting | Phase::Leaving => {
                 self.make_drained(number);

@@ -1,0 +1,139 @@
+//! The sockets that workers' servers listen on: opened as they ask, held for everybody.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::PathBuf,
+};
+
+use dutch_master::wire::node::{SockName, Target};
+
+use crate::sys::sockets::{self, Address, Fault, Options};
+
+/// libuv's numbers for what a program is told when a server can't be opened.
+const EACCES: i32 = -13;
+const EBADF: i32 = -9;
+const EINVAL: i32 = -22;
+const ENAMETOOLONG: i32 = -36;
+const EAFNOSUPPORT: i32 = -97;
+const EADDRINUSE: i32 = -98;
+const EADDRNOTAVAIL: i32 = -99;
+
+/// libuv's flag for UDP sockets that share a port.
+const UDP_REUSE_PORT: u32 = 8;
+
+#[derive(Debug)]
+struct Socket {
+    fd: OwnedFd,
+    address: Address,
+}
+
+/// Every socket, by its number.
+#[derive(Debug, Default)]
+pub(super) struct Listeners {
+    sockets: BTreeMap<u64, Socket>,
+    /// Those from which nothing could be accepted for want of descriptors.
+    deaf: BTreeSet<u64>,
+}
+
+impl Listeners {
+    pub(super) fn get(&self, number: u64) -> Option<BorrowedFd<'_>> {
+        self.sockets.get(&number).map(|socket| socket.fd.as_fd())
+    }
+
+    /// How people call it.
+    pub(super) fn name(&self, number: u64) -> String {
+        self.sockets.get(&number).map_or_else(String::new, |socket| socket.address.to_string())
+    }
+
+    /// Opens a socket. What comes back is its TCP address, or libuv's errno.
+    pub(super) fn open(
+        &mut self,
+        number: u64,
+        target: &Target,
+        backlog: Option<u32>,
+    ) -> Result<Option<SockName>, i32> {
+        let (address, options) = wish(target)?;
+        let options = Options { backlog, ..options };
+        let fd = sockets::listen(&address, &options).map_err(|error| errno(error.fault))?;
+        let address = sockets::local_address(fd.as_fd()).unwrap_or(address);
+        let name = match &address {
+            Address::Tcp(at) => {
+                Some(SockName { address: at.ip().to_string(), port: at.port(), v6: at.is_ipv6() })
+            }
+            _ => None,
+        };
+        self.sockets.insert(number, Socket { fd, address });
+        Ok(name)
+    }
+
+    /// Closes a socket, and removes its file.
+    pub(super) fn close(&mut self, number: u64) {
+        self.deaf.remove(&number);
+        if let Some(Socket { address: Address::Unix(path), .. }) = self.sockets.remove(&number) {
+            // Somebody may have taken it away already.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    pub(super) fn note_deaf(&mut self, number: u64) {
+        self.deaf.insert(number);
+    }
+
+    pub(super) fn take_deaf(&mut self) -> BTreeSet<u64> {
+        std::mem::take(&mut self.deaf)
+    }
+}
+
+/// Where a server wants to listen, in the words of [`sockets`].
+fn wish(target: &Target) -> Result<(Address, Options), i32> {
+    let at = |host: &Option<String>, port| {
+        let host = host.as_deref().map_or(Ok(IpAddr::V6(Ipv6Addr::UNSPECIFIED)), str::parse);
+        host.map(|host| SocketAddr::new(host, port)).map_err(|_| EINVAL)
+    };
+    Ok(match target {
+        Target::Tcp { host, port, v6only, .. } => {
+            let options = Options { v6only: v6only.then_some(true), ..Options::default() };
+            (Address::Tcp(at(host, *port)?), options)
+        }
+        Target::Udp { host, port, v6, flags } => {
+            let host = host.clone().or_else(|| (!v6).then(|| "0.0.0.0".to_owned()));
+            let options = Options {
+                v6only: (flags & 1 == 1).then_some(true),
+                reuse_port: flags & UDP_REUSE_PORT != 0,
+                ..Options::default()
+            };
+            (Address::Udp(at(&host, *port)?), options)
+        }
+        Target::Path { path, readable_all, writable_all } => {
+            path_wish(path, *readable_all, *writable_all)
+        }
+        // Of our own descriptors, none is for them.
+        Target::Fd(_) => return Err(EBADF),
+    })
+}
+
+/// Node puts its working directory before a name that begins with a NUL, so the name is what follows
+/// it.
+fn path_wish(path: &str, readable_all: bool, writable_all: bool) -> (Address, Options) {
+    if let Some((_, name)) = path.split_once('\0') {
+        return (Address::Abstract(name.as_bytes().to_vec()), Options::default());
+    }
+    let open = (if readable_all { 0o444 } else { 0 }) | (if writable_all { 0o222 } else { 0 });
+    let mode = (open != 0).then_some(0o755 | open);
+    (Address::Unix(PathBuf::from(path)), Options { mode, ..Options::default() })
+}
+
+/// What libuv would say. A directory that is not there, it calls a lack of rights.
+fn errno(fault: Fault) -> i32 {
+    match fault {
+        Fault::InUse | Fault::NotASocket => EADDRINUSE,
+        Fault::Privileged | Fault::Denied | Fault::NoDirectory => EACCES,
+        Fault::NoSuchAddress => EADDRNOTAVAIL,
+        Fault::NoSuchFamily => EAFNOSUPPORT,
+        Fault::NoName => EINVAL,
+        Fault::TooLong => ENAMETOOLONG,
+        Fault::Owner(errno) | Fault::Other(errno) => errno.0.saturating_neg(),
+    }
+}

@@ -1,0 +1,47 @@
+//! One worker's end of the cluster: its channel and what it has sent along.
+
+use std::{collections::VecDeque, os::fd::OwnedFd};
+
+use dutch_master::WorkerId;
+
+use crate::sys::{channel::Channel, poll::Interest};
+
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) worker: WorkerId,
+    /// Until it is closed, by either side.
+    pub(super) channel: Option<Channel>,
+    /// What it has sent and no message has claimed yet, oldest first.
+    pub(super) descriptors: VecDeque<OwnedFd>,
+    /// Whether it is listened to.
+    pub(super) is_heard: bool,
+    interest: Interest,
+}
+
+impl Peer {
+    pub(super) fn new(worker: WorkerId, channel: Channel) -> Self {
+        Self {
+            worker,
+            channel: Some(channel),
+            descriptors: VecDeque::new(),
+            is_heard: true,
+            interest: Interest::Read,
+        }
+    }
+
+    pub(super) fn close_descriptors(&mut self, count: usize) {
+        self.descriptors.drain(..count.min(self.descriptors.len()));
+    }
+
+    /// What to wait for from now on, if that is news.
+    pub(super) fn take_change(&mut self) -> Option<Interest> {
+        let must_write = self.channel.as_ref().is_some_and(Channel::must_flush);
+        let interest = match (self.is_heard, must_write) {
+            (true, true) => Interest::Both,
+            (true, false) => Interest::Read,
+            (false, true) => Interest::Write,
+            (false, false) => Interest::Hangup,
+        };
+        (std::mem::replace(&mut self.interest, interest) != interest).then_some(interest)
+    }
+}

@@ -1,0 +1,130 @@
+//! Connections that the master takes itself, to hand them to workers.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::{getsockopt_impl, sockopt_impl, sys::socket::getsockopt};
+use rustix::{
+    io::Errno as Code,
+    net::{RecvFlags, SocketFlags},
+};
+
+use super::Errno;
+
+sockopt_impl!(
+    /// The first 136 bytes of `struct tcp_info` (`linux/tcp.h`), up to `tcpi_bytes_received`. Linux 4.2.
+    TcpInfo,
+    GetOnly,
+    libc::IPPROTO_TCP,
+    libc::TCP_INFO,
+    [u64; 17]
+);
+
+/// `TCP_ESTABLISHED` and `TCP_CLOSE_WAIT` of `linux/tcp_states.h`: a client that waits for an answer,
+/// whether or not it has said that it will send no more.
+const WAITING_STATES: [u8; 2] = [1, 8];
+
+/// Takes the next connection, non-blocking, if one waits. A connection that broke in the queue is
+/// nobody's any more; what is wrong with it, accept(2) reports as its own error.
+pub(crate) fn accept(listener: impl AsFd) -> Result<Option<OwnedFd>, Errno> {
+    loop {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        match rustix::net::accept_with(&listener, flags) {
+            Ok(fd) => return Ok(Some(fd)),
+            Err(Code::AGAIN) => return Ok(None),
+            Err(
+                Code::INTR
+                | Code::CONNABORTED
+                | Code::PROTO
+                | Code::NETDOWN
+                | Code::NETUNREACH
+                | Code::HOSTDOWN
+                | Code::HOSTUNREACH
+                | Code::OPNOTSUPP
+                | Code::PERM,
+            ) => {}
+            Err(code) => return Err(code.into()),
+        }
+    }
+}
+
+/// Whether nobody has read from a connection or written to it, and its client still waits.
+pub(crate) fn is_untouched(connection: BorrowedFd<'_>) -> bool {
+    let Ok(info) = getsockopt(&connection, TcpInfo) else {
+        return is_open_unix(connection);
+    };
+    let [state_and_flags, .., acked, received] = info;
+    let [state, ..] = state_and_flags.to_ne_bytes();
+    let waiting = rustix::io::ioctl_fionread(connection).unwrap_or_default();
+    // The handshake counts as one byte acknowledged, the client's FIN as one received.
+    WAITING_STATES.contains(&state)
+        && acked <= 1
+        && (received == waiting || received == waiting.saturating_add(1))
+}
+
+/// A Unix socket does not count; that its client is still there is all that can be known.
+fn is_open_unix(connection: BorrowedFd<'_>) -> bool {
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    match rustix::net::recv(connection, &mut [0_u8], flags) {
+        Ok((_, length)) => length > 0,
+        Err(code) => code == Code::AGAIN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        io::{Read, Write},
+        net::{TcpListener, TcpStream},
+        os::unix::net::UnixStream,
+    };
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let server = TcpStream::from(accept(&listener).unwrap().unwrap());
+        (client, server)
+    }
+
+    #[test]
+    fn nothing_to_accept_is_no_error() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        assert!(accept(&listener).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_connection_is_untouched_until_somebody_reads_or_writes() {
+        let (mut client, mut server) = pair();
+        assert!(is_untouched(server.as_fd()));
+        client.write_all(b"hello").unwrap();
+        assert!(is_untouched(server.as_fd()));
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        assert!(is_untouched(server.as_fd()));
+        server.read_exact(&mut [0]).unwrap();
+        assert!(!is_untouched(server.as_fd()));
+        let (mut client, mut server) = pair();
+        server.write_all(b"hello").unwrap();
+        client.read_exact(&mut [0; 5]).unwrap();
+        assert!(!is_untouched(server.as_fd()));
+    }
+
+    #[test]
+    fn a_connection_whose_client_has_reset_it_is_not_for_anybody() {
+        let (client, server) = pair();
+        rustix::net::sockopt::set_socket_linger(&client, Some(std::time::Duration::ZERO)).unwrap();
+        drop(client);
+        assert!(!is_untouched(server.as_fd()));
+    }
+
+    #[test]
+    fn a_unix_connection_is_for_somebody_while_its_client_is_there() {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        assert!(is_untouched(server.as_fd()));
+        client.write_all(b"x").unwrap();
+        assert!(is_untouched(server.as_fd()));
+        let (client, server) = UnixStream::pair().unwrap();
+        drop(client);
+        assert!(!is_untouched(server.as_fd()));
+    }
+}
