@@ -5,7 +5,7 @@
 //! prctl for any signal number, kill of everybody and TIOCNOTTY are only in libc.
 #![allow(unsafe_code, reason = "calls that only libc has")]
 
-use rustix::{process as kernel, stdio::stdin, termios};
+use rustix::process as kernel;
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -29,13 +29,18 @@ pub(crate) fn detach_terminal() -> Result<bool, Errno> {
     if unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCNOTTY) } == -1 {
         return Err(last_errno());
     }
-    Ok(kernel::getsid(None) == Ok(kernel::getpid()))
+    // SAFETY: numbers only. The answer is zero for a session that began outside our PID namespace.
+    Ok(unsafe { libc::getsid(0) } == Pid::own().get())
 }
 
 /// Puts our own group in front again, if `group` is. SIGTTOU must be blocked.
 pub(crate) fn take_terminal_back(group: Pid) {
-    if termios::tcgetpgrp(stdin()).map(Pid::from) == Ok(group) {
-        let _ = termios::tcsetpgrp(stdin(), kernel::getpgrp());
+    // SAFETY: numbers only. Our group is zero if it began outside our PID namespace; the kernel refuses
+    // to put that in front.
+    unsafe {
+        if libc::tcgetpgrp(libc::STDIN_FILENO) == group.get() {
+            libc::tcsetpgrp(libc::STDIN_FILENO, libc::getpgrp());
+        }
     }
 }
 

@@ -22,6 +22,9 @@ options:
   -L              Print license information.
   -P              Run in pause mode (no program is run and quit on SIGINT).
   -V, --version   Print version information.
+
+The source code can be found at <https://github.com/openSUSE/catatonit/>.
+For bug reporting instructions, please see: <https://bugs.opensuse.org/>.
 ";
 
 /// Reads catatonit's command line.

@@ -96,7 +96,10 @@ fn read_long(name: &str, long: &str, rest: &mut Rest<'_>, longs: &[Long]) -> Res
         (Some(exact), _) => exact,
         (None, [one]) => one,
         (None, []) => return Err(format!("{name}: unrecognized option '--{word}'")),
-        (None, _) => return Err(format!("{name}: option '--{word}' is ambiguous")),
+        (None, _) => {
+            let names: String = meant.iter().map(|(known, ..)| format!(" '--{known}'")).collect();
+            return Err(format!("{name}: option '--{word}' is ambiguous; possibilities:{names}"));
+        }
     };
     match (takes, value) {
         (false, Some(_)) => Err(format!("{name}: option '--{known}' doesn't allow an argument")),
@@ -140,7 +143,10 @@ mod tests {
         let complaint = |words: &[&str]| said(words).unwrap_err();
         assert_eq!(complaint(&["-x"]), "x: invalid option -- 'x'");
         assert_eq!(complaint(&["-r"]), "x: option requires an argument -- 'r'");
-        assert_eq!(complaint(&["--ver"]), "x: option '--ver' is ambiguous");
+        assert_eq!(
+            complaint(&["--ver"]),
+            "x: option '--ver' is ambiguous; possibilities: '--verbose' '--version'"
+        );
         assert_eq!(complaint(&["--foo"]), "x: unrecognized option '--foo'");
         assert_eq!(complaint(&["--verbose=1"]), "x: option '--verbose' doesn't allow an argument");
         assert_eq!(complaint(&["--rewrite"]), "x: option '--rewrite' requires an argument");

@@ -8,7 +8,7 @@
 //! execve(2) takes arrays of pointers, which the parent prepares and this file keeps alive.
 #![allow(unsafe_code, reason = "execve with prepared arrays")]
 
-use rustix::{fs, io, process as kernel, termios, thread};
+use rustix::{fs, io, process as kernel, thread};
 use std::convert::Infallible;
 use std::ffi::{CStr, CString, c_char};
 use std::os::fd::{AsFd, OwnedFd};
@@ -28,6 +28,7 @@ pub(super) struct Plan<'a> {
     report: OwnedFd,
     table: Table<'a>,
     parent: kernel::Pid,
+    parents_group: i32,
     ignored: Set,
     argv: Vec<*const c_char>,
     /// Ends in three nulls: the first two make room for the variables that hold our own pid.
@@ -78,6 +79,8 @@ impl<'a> Plan<'a> {
             report,
             table: Table::new(&launch.fds),
             parent: kernel::getpid(),
+            // SAFETY: touches no memory.
+            parents_group: unsafe { libc::getpgrp() },
             ignored: signals::inherited_ignored(),
             argv,
             env,
@@ -98,7 +101,7 @@ impl<'a> Plan<'a> {
     fn steps(&mut self) -> Result<Infallible, Failure<'a>> {
         let launch = self.launch;
         // First, so that a signal to the group reaches us from the earliest moment.
-        join(launch.group)?;
+        join(launch.group, self.parents_group)?;
         // Before the credentials: the directory may be open to us only.
         launch.cwd.map_or(Ok(()), kernel::fchdir).at(Step::Directory)?;
         // Before the limits: RLIMIT_NOFILE may be lower than a target.
@@ -218,7 +221,7 @@ fn last_errno() -> Errno {
     nix::errno::Errno::last().into()
 }
 
-fn join(group: Group) -> Result<(), Failure<'static>> {
+fn join(group: Group, parents_group: i32) -> Result<(), Failure<'static>> {
     match group {
         Group::Inherit => Ok(()),
         Group::Own => kernel::setpgid(None, None).at(Step::Group),
@@ -230,24 +233,23 @@ fn join(group: Group) -> Result<(), Failure<'static>> {
             Ok(())
         }
         Group::Foreground => {
-            let ours = kernel::getpgrp();
             kernel::setpgid(None, None).at(Step::Group)?;
-            take_terminal(ours)
+            take_terminal(parents_group)
         }
     }
 }
 
 /// Takes the terminal only from our parent's own group: somebody else's job may be in front.
 ///
-/// Without a terminal, or with one that has hung up, there is nothing to take. SIGTTOU is blocked.
-fn take_terminal(from: kernel::Pid) -> Result<(), Failure<'static>> {
-    let terminal = rustix::stdio::stdin();
-    match termios::tcgetpgrp(terminal) {
-        Ok(front) if front == from => {
-            termios::tcsetpgrp(terminal, kernel::getpgrp()).at(Step::Foreground)
-        }
-        _ => Ok(()),
-    }
+/// Without a terminal, or with one that has hung up, there is nothing to take. SIGTTOU is blocked. The
+/// groups are plain numbers since zero is one: a group from outside our PID namespace.
+fn take_terminal(from: i32) -> Result<(), Failure<'static>> {
+    let terminal = libc::STDIN_FILENO;
+    // SAFETY: numbers only.
+    let refused = unsafe {
+        libc::tcgetpgrp(terminal) == from && libc::tcsetpgrp(terminal, libc::getpid()) == -1
+    };
+    if refused { Err(Failure(Step::Foreground, last_errno(), None)) } else { Ok(()) }
 }
 
 /// The magic number of pidfs, statfs(2).

@@ -1,0 +1,126 @@
+//! A real terminal: who is in front, who gets the keys, and what a hang-up does.
+
+use super::harness::{NAMES, words};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::FromRawFd;
+use std::process::{Child, Command};
+
+/// A program in a session of its own, and the keyboard and screen of its terminal.
+struct Terminal {
+    side: File,
+    child: Child,
+}
+
+impl Terminal {
+    /// Runs a shell script with the words as `$@`.
+    fn of(script: &str, words: &[String]) -> Self {
+        // SAFETY: numbers only; the new descriptor is ours.
+        let (side, name) = unsafe {
+            let side = libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC);
+            assert!(side >= 0 && libc::grantpt(side) == 0 && libc::unlockpt(side) == 0);
+            let mut name = [0; 64];
+            assert_eq!(libc::ptsname_r(side, name.as_mut_ptr(), name.len()), 0);
+            let name = std::ffi::CStr::from_ptr(name.as_ptr()).to_str().unwrap().to_owned();
+            (File::from_raw_fd(side), name)
+        };
+        let open = || File::options().read(true).write(true).open(&name).unwrap();
+        let child = Command::new("timeout")
+            .args([
+                "--foreground",
+                "-s",
+                "KILL",
+                "30",
+                "setsid",
+                "-c",
+                "-w",
+                "sh",
+                "-c",
+                script,
+                "sh",
+            ])
+            .args(words)
+            .stdin(open())
+            .stdout(open())
+            .stderr(open())
+            .spawn()
+            .unwrap();
+        Self { side, child }
+    }
+
+    fn until(&mut self, text: &str) {
+        let mut seen = Vec::new();
+        while !String::from_utf8_lossy(&seen).contains(text) {
+            let mut byte = [0];
+            self.side.read_exact(&mut byte).unwrap();
+            seen.push(byte[0]);
+        }
+    }
+
+    /// Everything on the screen until the end; the exit code.
+    fn end(mut self) -> (String, i32) {
+        let mut seen = Vec::new();
+        // EIO: nobody has the terminal open any more.
+        let _ = self.side.read_to_end(&mut seen);
+        (String::from_utf8_lossy(&seen).into_owned(), self.child.wait().unwrap().code().unwrap())
+    }
+}
+
+/// Process group, and the one in front.
+const GROUPS: &str = "cut -d' ' -f5,8 /proc/self/stat";
+
+fn numbers(text: &str) -> Vec<Vec<i32>> {
+    let line = |line: &str| line.split_whitespace().map(|word| word.parse().unwrap()).collect();
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn the_child_is_in_front_and_gives_the_terminal_back() {
+    for name in ["init", "tini", "catatonit"] {
+        let script = format!("{GROUPS}; \"$@\"; {GROUPS}");
+        let (said, _) = Terminal::of(&script, &words(name, &["--", "sh", "-c", GROUPS])).end();
+        let groups = numbers(&said);
+        assert!(groups.iter().all(|groups| groups[0] == groups[1]), "{name} {said}");
+        assert!(groups[0] == groups[2] && groups[0] != groups[1], "{name} {said}");
+    }
+}
+
+#[test]
+fn the_terminal_is_never_taken_from_somebody_else() {
+    for name in NAMES {
+        let script = "set -m; \"$@\" & wait";
+        let (said, _) = Terminal::of(script, &words(name, &["--", "sh", "-c", GROUPS])).end();
+        let groups = numbers(&said);
+        assert!(groups[0][0] != groups[0][1], "{name} {said}");
+    }
+}
+
+#[test]
+fn the_keys_reach_the_child() {
+    for name in NAMES {
+        let child = "trap 'exit 5' INT; echo ready; while :; do sleep 0.01; done";
+        let mut terminal = Terminal::of("exec \"$@\"", &words(name, &["--", "sh", "-c", child]));
+        terminal.until("ready");
+        terminal.side.write_all(&[3]).unwrap();
+        assert_eq!(terminal.end().1, 5, "{name}");
+    }
+}
+
+#[test]
+fn a_hung_up_terminal_ends_child_and_init() {
+    for name in NAMES {
+        let child = "trap 'exit 5' HUP; echo ready; while :; do sleep 0.01; done";
+        let mut terminal = Terminal::of("exec \"$@\"", &words(name, &["--", "sh", "-c", child]));
+        terminal.until("ready");
+        drop(terminal.side);
+        assert_eq!(terminal.child.wait().unwrap().code(), Some(5), "{name}");
+    }
+}
+
+#[test]
+fn dumb_init_hands_the_terminal_to_the_new_session() {
+    let own = "cut -d' ' -f1,5,6,8 /proc/$$/stat";
+    let (said, code) = Terminal::of("exec \"$@\"", &words("dumb-init", &["sh", "-c", own])).end();
+    let numbers = numbers(&said);
+    assert!(numbers[0].iter().all(|&number| number == numbers[0][0]) && code == 0, "{said}");
+}
