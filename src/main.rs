@@ -1,7 +1,6 @@
 //! dutch-master: argv in, exit code out.
 
 mod cli;
-#[cfg_attr(not(test), expect(dead_code, reason = "the verbs that read it land after it"))]
 mod config;
 mod contract;
 mod log;

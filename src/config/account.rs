@@ -33,12 +33,9 @@ pub(crate) struct ResourceLimit {
 
 /// What getrlimit(2) can limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Resource {
-    name: &'static str,
-    number: u32,
-}
+pub(crate) struct Resource(&'static str);
 
-/// In the kernel's order (asm-generic/resource.h), which gives each its number.
+/// Every resource that Linux limits, without `RLIMIT_`.
 const RESOURCES: [&str; 16] = [
     "CPU",
     "FSIZE",
@@ -61,9 +58,7 @@ const RESOURCES: [&str; 16] = [
 impl Resource {
     /// The resource of this name, without `RLIMIT_`, in any case.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        (0..).zip(RESOURCES).find_map(|(number, known)| {
-            known.eq_ignore_ascii_case(name).then_some(Self { name: known, number })
-        })
+        RESOURCES.into_iter().find(|known| known.eq_ignore_ascii_case(name)).map(Self)
     }
 
     /// The name that was meant by one that does not exist.
@@ -73,12 +68,7 @@ impl Resource {
 
     /// Its name without `RLIMIT_`, in capitals.
     pub(crate) const fn name(self) -> &'static str {
-        self.name
-    }
-
-    /// The kernel's number for it.
-    pub(crate) const fn number(self) -> u32 {
-        self.number
+        self.0
     }
 }
 
@@ -154,7 +144,7 @@ mod tests {
     #[test]
     fn a_limit_is_soft_and_hard_and_never_upside_down() {
         let nofile = Resource::named("nofile").unwrap();
-        assert_eq!((nofile.name(), nofile.number()), ("NOFILE", 7));
+        assert_eq!(nofile.name(), "NOFILE");
         let whole = |soft, hard| Ok(ResourceLimit { resource: nofile, soft, hard });
         assert_eq!(limit(nofile, "1024:4096"), whole(Some(1024), Some(4096)));
         assert_eq!(limit(nofile, "0"), whole(Some(0), Some(0)));
