@@ -1,6 +1,8 @@
 //! Real Node processes as workers, in both modes. Without a `node` on PATH there is nothing to try.
 #![allow(clippy::arithmetic_side_effects, reason = "a test that overflows has failed")]
 
+mod hostile;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::{CString, OsStr},
