@@ -26,6 +26,7 @@ pub(super) fn run(command: &[OsString], variables: &Variables, options: &Options
         skipped: Vec::new(),
         kill_at: None,
         leaving: None,
+        sent_stop: false,
     };
     options.preface.iter().for_each(Line::print);
     vigil.prepare();
@@ -51,6 +52,8 @@ struct Vigil<'a> {
     /// When the child, having been told to stop, is killed.
     kill_at: Option<Duration>,
     leaving: Option<Leaving>,
+    /// Somebody had us stop the child.
+    sent_stop: bool,
 }
 
 /// The child is dead, others are not.
@@ -152,7 +155,10 @@ impl Vigil<'_> {
             return;
         }
         match self.rewritten(signal) {
-            Some(to) => self.send(to),
+            Some(to) => {
+                self.sent_stop |= to == TSTP;
+                self.send(to);
+            }
             None => self.say(Note::Dropped(signal)),
         }
         if [TERM, INT, QUIT].contains(&signal) && self.kill_at.is_none() {
@@ -202,11 +208,29 @@ impl Vigil<'_> {
         if let Some((pid, status)) = ended {
             return self.end(pid, status);
         }
+        self.mind_stops();
         let leaving = self.leaving?;
         if leaving.killed {
             kin::signal_descendants(KILL);
         }
         (!reap::has_children()).then_some(leaving.code)
+    }
+
+    /// Ctrl-Z has stopped the child. Below a shell with job control we stop, too, and come back with it;
+    /// elsewhere nobody would ever let it go on, so it does at once, as if it were PID 1 itself.
+    fn mind_stops(&mut self) {
+        let Some(child) = self.child.filter(|_| self.options.group == Group::Foreground) else {
+            return;
+        };
+        if !reap::was_stopped_by(child, TSTP) || std::mem::take(&mut self.sent_stop) {
+            return;
+        }
+        if kin::is_a_job() {
+            kin::take_terminal_back(child);
+            let _ = signals::kill(Pid::own(), STOP);
+            kin::lend_terminal(child);
+        }
+        let _ = signals::kill_group(child, CONT);
     }
 
     /// The child has ended: leave, or wait for the others.

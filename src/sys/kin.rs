@@ -44,6 +44,28 @@ pub(crate) fn take_terminal_back(group: Pid) {
     }
 }
 
+/// Puts a child's group in front, if ours is. SIGTTOU must be blocked.
+pub(crate) fn lend_terminal(group: Pid) {
+    // SAFETY: numbers only.
+    unsafe {
+        if libc::tcgetpgrp(libc::STDIN_FILENO) == libc::getpgrp() {
+            libc::tcsetpgrp(libc::STDIN_FILENO, group.get());
+        }
+    }
+}
+
+/// Whether our parent is a shell with job control: of our session, but not of our group. Only then will
+/// somebody let us go on when we stop.
+pub(crate) fn is_a_job() -> bool {
+    // SAFETY: numbers only. What lies outside our PID namespace is zero.
+    unsafe {
+        let parent = libc::getppid();
+        parent > 0
+            && libc::getsid(parent) == libc::getsid(0)
+            && libc::getpgid(parent) != libc::getpgrp()
+    }
+}
+
 /// Sends `signal` to all descendants: as PID 1 to everybody, else to those found in /proc.
 pub(crate) fn signal_descendants(signal: i32) {
     if host::is_pid_1() {

@@ -80,6 +80,15 @@ pub(crate) fn reap_one(pid: Pid) -> Option<(Pid, ExitStatus)> {
     wait(pid.get())
 }
 
+/// Whether a child of ours has been stopped by `signal` since we last asked; it may go on meanwhile.
+pub(crate) fn was_stopped_by(pid: Pid, signal: i32) -> bool {
+    use rustix::process::{Pid as Raw, WaitId, WaitIdOptions, waitid};
+    let stops = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+    let stop =
+        Raw::from_raw(pid.get()).and_then(|pid| waitid(WaitId::Pid(pid), stops).ok()).flatten();
+    stop.and_then(|stop| stop.stopping_signal()) == Some(signal)
+}
+
 /// Whether we have any child at all, dead or alive.
 pub(crate) fn has_children() -> bool {
     use rustix::process::{WaitId, WaitIdOptions, waitid};

@@ -117,6 +117,34 @@ fn a_hung_up_terminal_ends_child_and_init() {
     }
 }
 
+const GOES_ON: &str =
+    "perl -e '$| = 1; $SIG{CONT} = sub { print q{again}; exit 5 }; print q{ready};
+    sleep 1 for 1 .. 20'";
+
+#[test]
+fn a_child_stopped_by_a_key_stops_us_below_a_shell_and_goes_on_with_us() {
+    for name in ["init", "tini", "catatonit"] {
+        let script = "set -m; \"$@\"; echo back; fg >&2; exit $?";
+        let mut terminal = Terminal::of(script, &words(name, &["--", "sh", "-c", GOES_ON]));
+        terminal.until("ready");
+        terminal.side.write_all(&[26]).unwrap();
+        terminal.until("back");
+        let (said, code) = terminal.end();
+        assert!(said.contains("again") && code == 5, "{name} {code} {said}");
+    }
+}
+
+#[test]
+fn a_child_stopped_by_a_key_goes_on_where_there_is_no_shell() {
+    for name in ["init", "tini", "catatonit"] {
+        let mut terminal = Terminal::of("exec \"$@\"", &words(name, &["--", "sh", "-c", GOES_ON]));
+        terminal.until("ready");
+        terminal.side.write_all(&[26]).unwrap();
+        let (said, code) = terminal.end();
+        assert!(said.contains("again") && code == 5, "{name} {code} {said}");
+    }
+}
+
 #[test]
 fn dumb_init_hands_the_terminal_to_the_new_session() {
     let own = "cut -d' ' -f1,5,6,8 /proc/$$/stat";
