@@ -97,8 +97,9 @@ fn read_long(name: &str, long: &str, rest: &mut Rest<'_>, longs: &[Long]) -> Res
         (None, [one]) => one,
         (None, []) => return Err(format!("{name}: unrecognized option '--{word}'")),
         (None, _) => {
-            let names: String = meant.iter().map(|(known, ..)| format!(" '--{known}'")).collect();
-            return Err(format!("{name}: option '--{word}' is ambiguous; possibilities:{names}"));
+            let names: Vec<_> = meant.iter().map(|(known, ..)| format!("'--{known}'")).collect();
+            let names = names.join(" ");
+            return Err(format!("{name}: option '--{word}' is ambiguous; possibilities: {names}"));
         }
     };
     match (takes, value) {
