@@ -129,3 +129,20 @@ fn an_empty_release_directory_and_a_missing_program_are_failed_releases_too() {
     container.next("roll failed");
     assert_eq!(container.answers("version", 4), ["v1".to_owned()].into());
 }
+
+#[test]
+fn a_broken_release_asked_for_right_after_the_boot_takes_no_worker_along() {
+    let _company = together();
+    let releases = Releases::new();
+    let container = fleet(&releases).set("WORKERS", "1").start();
+    container.next("every worker ready");
+    releases.deploy("v2", "boot-exit=7");
+    container.signal("SIGUSR2");
+    container.until("the release was tried", |log| {
+        log.iter().filter(|entry| entry.says("worker exited")).count() >= 3
+    });
+    assert_eq!(container.answers("version", 4), ["v1".to_owned()].into());
+    releases.deploy("v3", "");
+    container.roll();
+    assert_eq!(container.answers("version", 4), ["v3".to_owned()].into());
+}

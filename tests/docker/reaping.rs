@@ -23,7 +23,9 @@ fn ten_thousand_orphans_leave_no_zombie_and_disturb_nobody() {
 fn orphans_that_end_all_at_once_are_all_reaped() {
     let _company = together();
     let container = Setup::new("orphans=500 orphans-live=1500").ready();
-    container.next_where("orphans", |entry| entry.text.starts_with("worker orphans"));
+    container.until("there are orphans", |log| {
+        log.iter().filter(|entry| entry.text.starts_with("worker orphans")).count() == 2
+    });
     until("every orphan is gone", || {
         container.processes().iter().all(|process| {
             process[0] == "1" || process[2] == "probe" || process[3] != "1" || process[1] != "Z"

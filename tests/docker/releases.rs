@@ -51,7 +51,7 @@ fn a_link_to_nowhere_fails_the_roll_with_the_path_in_the_log() {
     let load = container.load("by=version");
     releases.link("nowhere");
     container.signal("SIGUSR2");
-    container.next("roll failed");
+    container.next("roll refused");
     container.until("the path is told", |log| {
         log.iter().any(|entry| entry.text.contains("/srv/current") && !entry.says("starting"))
     });
@@ -70,7 +70,7 @@ fn a_release_directory_that_vanishes_takes_no_serving_worker_along() {
     releases.remove("v1");
     assert_eq!(container.answers("version", 4), ["v1".to_owned()].into());
     container.signal("SIGUSR2");
-    container.next("roll failed");
+    container.next("roll refused");
     assert_eq!(container.answers("version", 4), ["v1".to_owned()].into());
     releases.deploy("v2", "");
     container.roll();

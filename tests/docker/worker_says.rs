@@ -23,7 +23,8 @@ fn a_worker_that_goes_by_itself_is_replaced() {
     let container = Setup::new("version=v1").ready();
     container.get("/stopping");
     container.next("worker ready");
-    container.next_where("its end", |entry| entry.text.starts_with("worker down"));
+    container
+        .until("it is gone", |log| log.iter().any(|entry| entry.text.starts_with("worker down")));
     assert_eq!(container.answers("version", 4).len(), 1);
     assert_eq!(container.workers(), 2);
 }

@@ -95,11 +95,14 @@ impl Setup {
         Container { log: Log::follow(&id), id }
     }
 
-    /// Starts it and waits until every worker is ready.
+    /// Starts it and waits until every worker is ready and has proved itself.
     #[track_caller]
     pub(crate) fn ready(&self) -> Container {
         let container = self.start();
         container.next("every worker ready");
+        container.next_where("the end of the boot", |entry| {
+            entry.says("roll complete") || entry.says("boot complete")
+        });
         container
     }
 
@@ -165,6 +168,7 @@ impl Container {
     #[track_caller]
     pub(crate) fn roll(&self) -> Entry {
         self.signal("SIGUSR2");
+        self.next("roll started");
         self.next("roll complete")
     }
 
@@ -206,6 +210,18 @@ impl Container {
     pub(crate) fn workers(&self) -> usize {
         let alive = |process: &&Vec<String>| process[2] == "worker" && process[1] != "Z";
         self.processes().iter().filter(alive).count()
+    }
+
+    /// How many threads the workers inside have for connections: all but a worker's own two.
+    #[track_caller]
+    pub(crate) fn connections(&self) -> usize {
+        let processes = self.processes();
+        let workers = processes.iter().filter(|process| process[2] == "worker");
+        let threads = |process: &Vec<String>| {
+            let tasks = self.exec(&["/probe", "ls", &format!("/proc/{}/task", process[0])]);
+            tasks.lines().count().saturating_sub(2)
+        };
+        workers.map(threads).sum()
     }
 
     /// A fact from `docker inspect`.

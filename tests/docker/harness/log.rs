@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read},
     process::{Child, Command, Stdio},
-    sync::{Arc, Condvar, Mutex},
+    sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -34,9 +34,11 @@ impl Entry {
         Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
     }
 
-    /// Whether the master says `message` here.
+    /// Whether the master says `message` here; what follows a comma or a colon may be anything.
     pub(crate) fn says(&self, message: &str) -> bool {
-        self.field("message").is_some_and(|said| said == message)
+        let said = self.field("message").unwrap_or_default();
+        said.strip_prefix(message)
+            .is_some_and(|more| more.is_empty() || more.starts_with([',', ':']))
     }
 }
 
@@ -64,7 +66,7 @@ impl Log {
             .expect("docker logs");
         let lines: Arc<(Mutex<Lines>, Condvar)> = Arc::default();
         let (stdout, stderr) = (follower.stdout.take(), follower.stderr.take());
-        lines.0.lock().unwrap().open = 2;
+        lines.0.lock().unwrap_or_else(PoisonError::into_inner).open = 2;
         read(Arc::clone(&lines), stdout.expect("a pipe"));
         read(Arc::clone(&lines), stderr.expect("a pipe"));
         Self { lines, cursor: Mutex::new(0), follower }
@@ -73,9 +75,9 @@ impl Log {
     /// Waits for the first line after the last one waited for of which `question` is true.
     #[track_caller]
     pub(crate) fn next_where(&self, what: &str, question: impl Fn(&Entry) -> bool) -> Entry {
-        let mut cursor = self.cursor.lock().unwrap();
+        let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
         let end = Instant::now() + PATIENCE;
-        let mut lines = self.lines.0.lock().unwrap();
+        let mut lines = self.lines.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut looked = *cursor;
         loop {
             if let Some(at) = (looked..lines.entries.len()).find(|at| question(&lines.entries[*at]))
@@ -91,7 +93,8 @@ impl Log {
                 if lines.open > 0 { "still open" } else { "ended" },
                 tail(&lines.entries),
             );
-            lines = self.lines.1.wait_timeout(lines, left).unwrap().0;
+            lines =
+                self.lines.1.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -99,33 +102,40 @@ impl Log {
     #[track_caller]
     pub(crate) fn until(&self, what: &str, question: impl Fn(&[Entry]) -> bool) {
         let end = Instant::now() + PATIENCE;
-        let mut lines = self.lines.0.lock().unwrap();
+        let mut lines = self.lines.0.lock().unwrap_or_else(PoisonError::into_inner);
         while !question(&lines.entries) {
             let left = end.saturating_duration_since(Instant::now());
             let hope = lines.open > 0 && !left.is_zero();
             assert!(hope, "waited in vain until {what}:\n{}", tail(&lines.entries));
-            lines = self.lines.1.wait_timeout(lines, left).unwrap().0;
+            lines =
+                self.lines.1.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     /// The whole log of a container that has ended.
     pub(crate) fn to_its_end(&self) -> Vec<Entry> {
         let end = Instant::now() + PATIENCE;
-        let mut lines = self.lines.0.lock().unwrap();
+        let mut lines = self.lines.0.lock().unwrap_or_else(PoisonError::into_inner);
         while lines.open > 0 && Instant::now() < end {
-            lines = self.lines.1.wait_timeout(lines, Duration::from_millis(200)).unwrap().0;
+            lines = self
+                .lines
+                .1
+                .wait_timeout(lines, Duration::from_millis(200))
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         lines.entries.clone()
     }
 
     /// Everything that has been said so far.
     pub(crate) fn so_far(&self) -> Vec<Entry> {
-        self.lines.0.lock().unwrap().entries.clone()
+        self.lines.0.lock().unwrap_or_else(PoisonError::into_inner).entries.clone()
     }
 
     /// From now on only what is said after this moment is waited for.
     pub(crate) fn skip(&self) {
-        *self.cursor.lock().unwrap() = self.lines.0.lock().unwrap().entries.len();
+        *self.cursor.lock().unwrap_or_else(PoisonError::into_inner) =
+            self.lines.0.lock().unwrap_or_else(PoisonError::into_inner).entries.len();
     }
 }
 
@@ -143,11 +153,11 @@ fn read(lines: Arc<(Mutex<Lines>, Condvar)>, from: impl Read + Send + 'static) {
         let mut bytes = vec![];
         while from.read_until(b'\n', &mut bytes).is_ok_and(|got| got > 0) {
             let text = String::from_utf8_lossy(&bytes).trim_end().to_owned();
-            lines.0.lock().unwrap().entries.push(Entry::new(text));
+            lines.0.lock().unwrap_or_else(PoisonError::into_inner).entries.push(Entry::new(text));
             lines.1.notify_all();
             bytes.clear();
         }
-        lines.0.lock().unwrap().open -= 1;
+        lines.0.lock().unwrap_or_else(PoisonError::into_inner).open -= 1;
         lines.1.notify_all();
     });
 }

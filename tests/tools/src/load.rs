@@ -28,6 +28,8 @@ pub struct Load {
     pub keep_alive: usize,
     /// How long a client rests between two requests.
     pub pause: Duration,
+    /// How many requests a client sends; without it as many as there is time for.
+    pub count: Option<u64>,
     /// Answers are counted by the value of this header, or of `name=value` in the body.
     pub by: Option<String>,
 }
@@ -58,7 +60,9 @@ pub fn run(load: Load, stop: Arc<AtomicBool>) -> Value {
 impl Shared {
     fn client(&self, kind: Kind) {
         let mut kept: Option<Kept> = None;
-        while !self.stop.load(Ordering::Relaxed) {
+        let mut left = self.load.count.unwrap_or(u64::MAX);
+        while left > 0 && !self.stop.load(Ordering::Relaxed) {
+            left -= 1;
             if kept.as_ref().is_some_and(|connection| connection.idle() != Idle::Open) {
                 kept = None;
                 self.with_report(Report::note_idle_closed);

@@ -235,6 +235,7 @@ fn a_run_counts_every_broken_request_and_no_other() {
         one_shot: 2,
         keep_alive: 0,
         pause: Duration::ZERO,
+        count: None,
         by: Some("id".to_owned()),
     };
     let stop = Arc::new(AtomicBool::new(false));

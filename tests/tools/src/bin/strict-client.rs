@@ -30,6 +30,7 @@ const USAGE: &str = "usage: strict-client ADDRESS [option=value]...
   one-shot=4      clients that open a connection for every request
   keep-alive=4    clients that keep their connection
   pause=2         milliseconds that a client rests between two requests
+  count=N         requests that each client sends; without it as many as there is time for
   timeout=10000   milliseconds that a connect, a read or a write may take
   seconds=N       run for so long; without it until SIGTERM or SIGINT, at most 300 s
   until=PATH      ... or until this file exists
@@ -50,7 +51,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Run, String> {
         timeout: Duration::from_secs(10),
     };
     let pause = Duration::from_millis(2);
-    let load = Load { request, one_shot: 4, keep_alive: 4, pause, by: None };
+    let load = Load { request, one_shot: 4, keep_alive: 4, pause, count: None, by: None };
     let mut run = Run { load, limit: Duration::from_mins(5), until: None };
     for word in words {
         let (name, value) = word.split_once('=').ok_or_else(|| format!("{word}\n{USAGE}"))?;
@@ -62,6 +63,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Run, String> {
             "one-shot" => run.load.one_shot = number()? as usize,
             "keep-alive" => run.load.keep_alive = number()? as usize,
             "pause" => run.load.pause = millis()?,
+            "count" => run.load.count = Some(number()?.into()),
             "timeout" => run.load.request.timeout = millis()?,
             "seconds" => run.limit = Duration::from_secs(number()?.into()),
             "until" => run.until = Some(value.into()),

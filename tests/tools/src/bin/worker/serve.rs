@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsFd, FromRawFd, OwnedFd},
     os::unix::net::UnixListener,
     process,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Mutex, atomic::Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -91,14 +91,24 @@ fn take(worker: &Arc<Worker>, listener: &OwnedFd) {
         Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => return,
         Err(error) => return println!("worker accept: {error} {}", worker.who),
     };
-    worker.busy.fetch_add(1, Ordering::AcqRel);
-    let worker = Arc::clone(worker);
-    let job = move || {
-        // A client that goes away is its own affair.
-        let _ = converse(&worker, Stream::from_socket(socket));
-        worker.busy.fetch_sub(1, Ordering::AcqRel);
+    let stream = Arc::new(Mutex::new(Some(Stream::from_socket(socket))));
+    let job = {
+        let (worker, stream) = (Arc::clone(worker), Arc::clone(&stream));
+        move || serve(&worker, &stream)
     };
-    thread::Builder::new().stack_size(128 * 1024).spawn(job).expect("a thread");
+    worker.busy.fetch_add(1, Ordering::AcqRel);
+    if thread::Builder::new().stack_size(128 * 1024).spawn(job).is_err() {
+        // No room for a thread: the others wait until this connection has been served.
+        serve(worker, &stream);
+    }
+}
+
+fn serve(worker: &Worker, stream: &Mutex<Option<Stream>>) {
+    if let Some(stream) = stream.lock().expect("a stream").take() {
+        // A client that goes away is its own affair.
+        let _ = converse(worker, stream);
+    }
+    worker.busy.fetch_sub(1, Ordering::AcqRel);
 }
 
 fn converse(worker: &Worker, mut stream: Stream) -> io::Result<()> {

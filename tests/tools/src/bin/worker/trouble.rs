@@ -1,6 +1,7 @@
 //! Everything that a worker can do wrong, on demand.
 
 use std::{
+    hint,
     io::{Read, Seek, Write},
     mem,
     os::fd::{AsFd, OwnedFd},
@@ -81,7 +82,7 @@ pub(crate) fn when_ready(worker: &Arc<Worker>) {
 /// Takes memory, touches it and never gives it back.
 pub(crate) fn grow(mebibytes: u64) {
     for _ in 0..mebibytes {
-        mem::forget(vec![1_u8; 1024 * 1024]);
+        mem::forget(hint::black_box(vec![1_u8; 1024 * 1024]));
     }
 }
 
