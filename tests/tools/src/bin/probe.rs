@@ -136,7 +136,10 @@ fn tty() -> Result<ExitCode, String> {
 fn pid1(command: &[&str]) -> Result<ExitStatus, String> {
     let (program, arguments) = command.split_first().ok_or(USAGE)?;
     unshare(CloneFlags::CLONE_NEWPID).map_err(|error| format!("a PID namespace: {error}"))?;
-    Command::new(program).args(arguments).status().map_err(|error| format!("{program}: {error}"))
+    // A group of its own, as an engine gives PID 1: one outside of the namespace has no number.
+    let mut command = Command::new(program);
+    command.args(arguments).process_group(0);
+    command.status().map_err(|error| format!("{program}: {error}"))
 }
 
 fn shell_code(status: ExitStatus) -> u8 {
