@@ -5,6 +5,8 @@
 
 #[expect(dead_code, reason = "the master takes it up next")]
 pub(crate) mod node;
+#[cfg_attr(not(test), expect(dead_code, reason = "the master takes it up next"))]
+pub(crate) mod program;
 pub(crate) mod systemd;
 
 use std::{ffi::OsStr, fmt, path::Path, time::Duration};
