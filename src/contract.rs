@@ -3,7 +3,7 @@
 //! A contract turns what a worker says into the core's events, and the core's "drain" into what
 //! that worker understands. It never decides who lives.
 
-#[expect(dead_code, reason = "the master takes it up next")]
+pub(crate) mod detect;
 pub(crate) mod node;
 #[cfg_attr(not(test), expect(dead_code, reason = "the master takes it up next"))]
 pub(crate) mod program;
@@ -14,6 +14,8 @@ use std::{ffi::OsStr, fmt, path::Path, time::Duration};
 /// How the master and a worker understand each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// Node's cluster protocol, with us as the primary.
+    Node,
     /// Passed sockets and `sd_notify(3)`, and every dialect of the kind.
     Systemd,
     /// Nothing but signals.
@@ -23,6 +25,7 @@ pub(crate) enum Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Node => "node",
             Self::Systemd => "systemd",
             Self::Plain => "plain",
         })
@@ -32,6 +35,8 @@ impl fmt::Display for Kind {
 /// What makes a worker ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Readiness {
+    /// It listens on all that its predecessor did.
+    Listening,
     /// It says so.
     Notify,
     /// It has lived so long.
@@ -45,6 +50,7 @@ pub(crate) enum Readiness {
 impl fmt::Display for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Listening => f.write_str("listening"),
             Self::Notify => f.write_str("notify"),
             Self::Delay(time) => write!(f, "delay:{time:?}"),
             Self::Exec => f.write_str("exec"),

@@ -12,6 +12,8 @@
 mod boot;
 mod capacity;
 mod children;
+mod choose;
+mod cluster;
 mod commands;
 mod drains;
 mod einhorn;
@@ -46,7 +48,7 @@ use self::{
 };
 use crate::{
     config::Config,
-    contract::Readiness,
+    contract::{Readiness, node::Cluster},
     log::{SharedSink, with_sink},
     sys::{
         clock,
@@ -82,6 +84,8 @@ pub(crate) struct Master {
     capacity: Capacity,
     watch: Option<Watch>,
     einhorn: Option<Einhorn>,
+    /// The primary's side of Node's cluster, under the contract `node`.
+    cluster: Option<Cluster>,
     stdout: SharedSink,
     stderr: SharedSink,
     /// How the last worker failed that was not told to go: the exit code if we give up.
@@ -144,6 +148,7 @@ impl Master {
             Source::Einhorn => self.accept_einhorn(),
             Source::EinhornClient(number) => self.read_einhorn(number),
             Source::Count => self.read_count(),
+            Source::Cluster => self.turn_cluster(),
             Source::Exec(id) => self.read_exec(id),
             Source::Notify(id) => self.read_notify(id),
             Source::ReadyPipe(id) => self.read_ready_pipe(id),
@@ -164,6 +169,7 @@ impl Master {
             while let Some(action) = self.fleet.next_action() {
                 self.obey(action);
             }
+            self.hear_cluster();
             if self.facts.is_empty() {
                 break;
             }
@@ -183,6 +189,7 @@ impl Master {
             self.capacity.deadline(),
             self.watch.as_ref().and_then(Watch::deadline),
             self.orphan_deadline(),
+            self.cluster.as_ref().and_then(Cluster::deadline),
         ];
         own.into_iter().flatten().min()
     }
@@ -194,6 +201,7 @@ impl Master {
         self.look_at_hooks();
         self.look_at_capacity();
         self.look_at_watch();
+        self.look_at_cluster();
     }
 
     /// Writes what readers of our output take now, and waits for those that are slow.

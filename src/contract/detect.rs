@@ -21,7 +21,8 @@ pub(crate) enum Program {
 }
 
 const RUNTIMES: &[&str] = &["node", "nodejs", "bun", "deno"];
-const SWALLOWERS: &[&str] = &["npm", "npx", "yarn", "yarnpkg", "pnpm", "nodemon", "pm2", "pm2-runtime", "forever"];
+const SWALLOWERS: &[&str] =
+    &["npm", "npx", "yarn", "yarnpkg", "pnpm", "nodemon", "pm2", "pm2-runtime", "forever"];
 const SHELLS: &[&str] = &["sh", "ash", "bash", "dash", "busybox"];
 const INITS: &[&str] = &["tini", "tini-static", "dumb-init", "catatonit", "docker-init"];
 
@@ -89,7 +90,8 @@ fn script(words: &[OsString]) -> Option<Vec<OsString>> {
     }
     let text = rest.next()?;
     let words = text.as_bytes().split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    let is_before = |word: &&[u8]| *word == b"exec" || (word.contains(&b'=') && !word.contains(&b'/'));
+    let is_before =
+        |word: &&[u8]| *word == b"exec" || (word.contains(&b'=') && !word.contains(&b'/'));
     let found: Vec<OsString> =
         words.skip_while(is_before).map(|word| OsString::from_vec(word.to_vec())).collect();
     (!found.is_empty()).then_some(found)
@@ -148,9 +150,14 @@ mod tests {
 
     #[test]
     fn anything_else_is_something_else() {
-        for command in
-            [&["python3", "node.py"][..], &["sh", "node.sh"], &["sh", "-c", ""], &["env"], &[], &["./nodes"]]
-        {
+        for command in [
+            &["python3", "node.py"][..],
+            &["sh", "node.sh"],
+            &["sh", "-c", ""],
+            &["env"],
+            &[],
+            &["./nodes"],
+        ] {
             assert_eq!(of(command), Program::Other, "{command:?}");
         }
     }

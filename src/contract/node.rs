@@ -379,11 +379,10 @@ impl Cluster {
 }
 
 /// What a worker finds in its environment, `fd` being its end of the channel. Node takes 0 for no
-/// number at all. `NODE_CHANNEL_SERIALIZATION_MODE` is left out: Node 8 and 10 would leave it to
+/// number at all; ours count from 1. `NODE_CHANNEL_SERIALIZATION_MODE` is left out: Node 8 and 10 would leave it to
 /// the program's own children.
 pub(crate) fn variables(worker: WorkerId, fd: i32) -> [(&'static str, String); 2] {
-    let number = worker.get().saturating_add(1);
-    [("NODE_CHANNEL_FD", fd.to_string()), ("NODE_UNIQUE_ID", number.to_string())]
+    [("NODE_CHANNEL_FD", fd.to_string()), ("NODE_UNIQUE_ID", worker.get().to_string())]
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     num::NonZeroU16,
     os::{
         fd::{AsFd, BorrowedFd},
@@ -11,17 +11,20 @@ use std::{
     },
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use cap_std::{ambient_authority, fs::Dir};
-use dutch_master::{Fleet, Policy, wire::listen::stale};
+use dutch_master::{
+    Fleet, Policy,
+    wire::{listen::stale, node::primary},
+};
 use tracing::{error, info, warn};
 
 use super::{
     Master,
     capacity::{self, Capacity, Count},
     children::Children,
+    choose,
     einhorn::Einhorn,
     hooks::Hooks,
     journal,
@@ -33,8 +36,8 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    config::{Account, Balance, Config, ContractChoice, Ready, Warning},
-    contract::{Kind, Readiness},
+    config::{Account, Balance, Config, Warning},
+    contract::{Kind, Readiness, node::Cluster},
     log::SharedSink,
     sys::{
         Errno, cgroup, clock,
@@ -53,8 +56,6 @@ use crate::{
 const EXIT_CONFIG: u8 = 78;
 /// Exit code of a defect of ours or of a kernel that lacks what we need (`EX_SOFTWARE`).
 const EXIT_SOFTWARE: u8 = 70;
-/// A plain worker that lives so long is taken to work: nothing better can be known of it.
-const PLAIN_DELAY: Duration = Duration::from_secs(1);
 /// How much more readily than us the kernel is to kill workers when memory is out.
 const OOM_STEP: i16 = 100;
 
@@ -108,17 +109,17 @@ struct Survey {
     in_slots: bool,
 }
 
-fn survey(config: &Config) -> Result<Survey, Refusal> {
+fn survey(config: &Config, path: Option<&OsStr>) -> Result<Survey, Refusal> {
     let root = Dir::open_ambient_dir("/", ambient_authority())
         .map_err(|error| refuse(EXIT_SOFTWARE, "/ can't be opened", &error))?;
     let facts = cgroup::facts(&root);
-    let (kind, kind_why) = choose_contract(config);
+    let (kind, kind_why) = choose::contract(config, path);
     Ok(Survey {
         cpus: capacity::cpus(&facts).0,
         count: capacity::count(config, &facts),
         kind,
         kind_why,
-        readiness: choose_readiness(config, kind),
+        readiness: choose::readiness(config, kind),
         in_slots: kind == Kind::Systemd && config.balance != Balance::Shared,
         root,
     })
@@ -132,7 +133,7 @@ impl Survey {
             kind: self.kind,
             kind_why: self.kind_why,
             readiness: &self.readiness,
-            balance: if self.in_slots { "slot" } else { "shared" },
+            balance: choose::balance(config, self.kind),
             budget: config.shutdown_delay.saturating_add(config.stop_timeout),
         });
         for (name, address) in listeners.names() {
@@ -150,8 +151,9 @@ fn assemble(
     if !host::is_pid_1() {
         reap::subreaper().map_err(software("orphans would escape us"))?;
     }
-    let found = survey(&config)?;
     let sources = sources(&config, variables);
+    let path = sources.container.get(OsStr::new("PATH")).map(OsString::as_os_str);
+    let found = survey(&config, path)?;
     let release =
         sources.snapshot().map_err(|error| refuse(EXIT_CONFIG, "release can't be read", &error))?;
     let watch = start_watch(&config)?;
@@ -179,6 +181,7 @@ fn assemble(
         capacity: Capacity::new(found.root, &config, found.count.workers, now),
         watch,
         einhorn,
+        cluster: cluster(&config, found.kind)?,
         stdout,
         stderr,
         last_failure: 1,
@@ -256,6 +259,9 @@ impl Master {
         if let Some(watch) = &self.watch {
             self.poll.add(watch.watcher(), Source::Watch.token(), Interest::Read)?;
         }
+        if let Some(cluster) = &self.cluster {
+            self.poll.add(cluster.as_fd(), Source::Cluster.token(), Interest::Read)?;
+        }
         if let Some(einhorn) = &self.einhorn {
             self.poll.add(einhorn, Source::Einhorn.token(), Interest::Read)?;
         }
@@ -263,24 +269,13 @@ impl Master {
     }
 }
 
-/// Which contract, and why.
-fn choose_contract(config: &Config) -> (Kind, &'static str) {
-    match config.contract {
-        ContractChoice::Systemd => (Kind::Systemd, "as set"),
-        ContractChoice::Plain => (Kind::Plain, "as set"),
-        _ if config.listen.is_empty() => (Kind::Plain, "LISTEN is not set"),
-        _ => (Kind::Systemd, "LISTEN is set"),
+fn cluster(config: &Config, kind: Kind) -> Result<Option<Cluster>, Refusal> {
+    if kind != Kind::Node {
+        return Ok(None);
     }
-}
-
-fn choose_readiness(config: &Config, kind: Kind) -> Readiness {
-    match (&config.ready, kind) {
-        (Ready::Delay(time), _) => Readiness::Delay(*time),
-        (Ready::Exec(_), _) => Readiness::Exec,
-        (Ready::Start, _) => Readiness::Start,
-        (Ready::Notify, _) | (_, Kind::Systemd) => Readiness::Notify,
-        (_, Kind::Plain) => Readiness::Delay(PLAIN_DELAY),
-    }
+    let shared = config.balance == Balance::Shared;
+    let options = primary::Options { shared, ..primary::Options::default() };
+    Cluster::new(options).map(Some).map_err(software("no cluster can be had"))
 }
 
 /// Where sockets for workers can be. Of the writable places only /dev/shm is in every image.

@@ -19,6 +19,12 @@ impl Master {
     /// there is nobody to steer to: then the worker itself has to stop well.
     pub(super) fn drain(&mut self, id: WorkerId, cause: LeaveCause) {
         let now = self.now;
+        if let Some(cluster) = &mut self.cluster {
+            if let Some(child) = self.children.get_mut(id) {
+                child.is_leaving = true;
+            }
+            return cluster.drain(now, id);
+        }
         self.steered(|listeners| listeners.steer_off(id));
         let waits = self.listeners.has_lanes() && cause != LeaveCause::Stop;
         let connections = waits.then(|| self.listeners.begin_drain(id, now)).flatten();
@@ -44,7 +50,8 @@ impl Master {
         if self.drain_deadline().is_none_or(|at| at > now) {
             return;
         }
-        let census = self.listeners.census().ok();
+        let is_cluster = self.cluster.is_some();
+        let census = if is_cluster { None } else { self.listeners.census().ok() };
         for (id, child) in self.children.iter_mut() {
             let Some(drain) = child.drain.as_mut().filter(|drain| drain.look_at <= now) else {
                 continue;
@@ -55,7 +62,7 @@ impl Master {
             let is_over = match (&census, &mut drain.connections) {
                 (Some(census), Some(connections)) => connections.is_over(now, census, idle),
                 // The kernel does not show them: time is all there is.
-                _ => !is_patient,
+                _ => is_cluster || !is_patient,
             };
             if is_over && self.listeners.has_empty_queue(id) {
                 child.drain = None;

@@ -108,6 +108,7 @@ impl Kit {
         release: &Release,
         passed: &[(Passed, BorrowedFd<'_>)],
         stored: &[Stored],
+        channel: Option<&OwnedFd>,
     ) -> Result<Launched, LaunchError> {
         let listeners: Vec<Passed> = passed.iter().map(|(passed, _)| passed.clone()).collect();
         let argv = self.arguments(&listeners)?;
@@ -126,6 +127,13 @@ impl Kit {
             self.connect(&mut environment, passed.len().saturating_add(stored.len()))?;
         if let Some((number, fd)) = &ready {
             fds.push((*number, fd.as_fd()));
+        }
+        if let Some(channel) = channel {
+            // Behind NOTIFY_FD.
+            let number = next_fd(&fds);
+            fds.push((number, channel.as_fd()));
+            let variables = contract::node::variables(name.worker, number);
+            environment.extend(variables.map(|(name, value)| (name.into(), value.into())));
         }
         let (outlets, ends) = self.outlets()?;
         fds.extend([1, 2].into_iter().zip(ends.iter().map(AsFd::as_fd)));
@@ -237,6 +245,12 @@ impl Kit {
         }
         Ok((outlets, ends))
     }
+}
+
+/// The first number behind all descriptors that are passed.
+fn next_fd(fds: &[(RawFd, BorrowedFd<'_>)]) -> RawFd {
+    let last = fds.iter().map(|(number, _)| *number).max();
+    last.map_or(FIRST_FD, |last| last.saturating_add(1).max(FIRST_FD))
 }
 
 fn candidates(command: &[OsString], environment: &Environment) -> Vec<CString> {

@@ -39,6 +39,9 @@ impl Master {
             Action::Kill { worker, .. } => self.kill(worker),
             Action::Announce(milestone) => {
                 self.is_booting &= !matches!(milestone, Milestone::Settled(_));
+                if let (Milestone::Settled(_), Some(cluster)) = (milestone, &mut self.cluster) {
+                    cluster.settled(self.now);
+                }
             }
             Action::Exit(outcome) => self.leave(outcome),
         }
@@ -75,9 +78,17 @@ impl Master {
         let Some(release) = self.releases.get(&name.generation) else {
             return self.not_started(name, &End::NotStarted("its release is gone".to_owned()));
         };
+        let incumbent = self.incumbent_of(name);
+        let channel = match &mut self.cluster {
+            None => None,
+            Some(cluster) => match cluster.join(self.now, name.worker, incumbent) {
+                Ok(channel) => Some(channel),
+                Err(error) => return self.not_started(name, &End::NotStarted(error.to_string())),
+            },
+        };
         let passed = self.listeners.passed(name.worker);
         let stored = self.store.of(name.slot.get());
-        match self.kit.launch(name, release, &passed, stored) {
+        match self.kit.launch(name, release, &passed, stored, channel.as_ref()) {
             Ok(launched) => self.enrol(name, launched),
             Err(error) => self.not_started(name, &End::NotStarted(error.to_string())),
         }
@@ -126,6 +137,9 @@ impl Master {
             self.last_failure = end.code();
         }
         self.steered(|listeners| listeners.leave(name.worker));
+        if let Some(cluster) = &mut self.cluster {
+            cluster.exited(self.now, name.worker);
+        }
         self.facts.push(Event::Worker(name.worker, WorkerEvent::Exited));
     }
 

@@ -29,12 +29,12 @@ impl Master {
             Readiness::Start => self.on_ready(id),
             Readiness::Delay(time) => self.probe_at(id, self.now.saturating_add(time)),
             Readiness::Exec => self.probe_at(id, self.now),
-            Readiness::Notify => {}
+            Readiness::Notify | Readiness::Listening => {}
         }
     }
 
     /// A worker serves, so it may get connections before its predecessor is told to go.
-    fn on_ready(&mut self, id: WorkerId) {
+    pub(super) fn on_ready(&mut self, id: WorkerId) {
         let now = self.now;
         let Some(child) = self.children.get_mut(id) else { return };
         if child.is_ready || child.is_leaving || matches!(child.stage, Stage::Orphaned { .. }) {

@@ -50,6 +50,10 @@ impl Master {
         self.read_exec(id);
         self.read_notify(id);
         self.read_ready_pipe(id);
+        if let Some(cluster) = &mut self.cluster {
+            cluster.exited(self.now, id);
+            self.hear_cluster();
+        }
         let Some(child) = self.children.get_mut(id) else { return };
         let end = child.end.take().unwrap_or(End::Exited(status));
         journal::ended(id, child, &end);

@@ -25,6 +25,8 @@ pub(crate) enum Source {
     Notify(WorkerId),
     /// A worker's `NOTIFY_FD`.
     ReadyPipe(WorkerId),
+    /// The channels and servers of Node workers.
+    Cluster,
     /// What a worker prints.
     Output(WorkerId, Stream),
 }
@@ -43,6 +45,7 @@ impl Source {
             Self::Einhorn => (3, 0),
             Self::EinhornClient(number) => (4, number),
             Self::Count => (5, 0),
+            Self::Cluster => (11, 0),
             Self::Exec(id) => (6, id.get()),
             Self::Notify(id) => (7, id.get()),
             Self::ReadyPipe(id) => (8, id.get()),
@@ -67,6 +70,7 @@ impl Source {
             7 => Self::Notify(id),
             8 => Self::ReadyPipe(id),
             9 => Self::Output(id, Stream::Out),
+            11 => Self::Cluster,
             _ => Self::Output(id, Stream::Err),
         }
     }
@@ -86,6 +90,7 @@ mod tests {
             Source::Einhorn,
             Source::EinhornClient(9),
             Source::Count,
+            Source::Cluster,
             Source::Exec(id),
             Source::Notify(id),
             Source::ReadyPipe(id),

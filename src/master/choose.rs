@@ -1,0 +1,79 @@
+//! What `auto` comes to, and why: contract, readiness, balance.
+
+use std::{
+    ffi::{CString, OsStr},
+    fs::File,
+    io::Read,
+    os::unix::ffi::OsStrExt,
+    time::Duration,
+};
+
+use tracing::warn;
+
+use crate::{
+    config::{Balance, Config, ContractChoice, Ready},
+    contract::{
+        Kind, Readiness,
+        detect::{self, Program},
+    },
+    sys::spawn,
+};
+
+/// A plain worker that lives so long is taken to work: nothing better can be known of it.
+const PLAIN_DELAY: Duration = Duration::from_secs(1);
+
+/// Which contract, and why.
+pub(super) fn contract(config: &Config, path: Option<&OsStr>) -> (Kind, &'static str) {
+    match config.contract {
+        ContractChoice::Node => return (Kind::Node, "as set"),
+        ContractChoice::Systemd => return (Kind::Systemd, "as set"),
+        ContractChoice::Plain => return (Kind::Plain, "as set"),
+        ContractChoice::Auto | ContractChoice::Capture => {}
+    }
+    match detect::program(&config.command, |program| head_of_program(program, path)) {
+        Program::Node(_) => return (Kind::Node, "the program is Node"),
+        Program::Swallows(name) => {
+            warn!(
+                target: "master",
+                "{name} keeps Node's channel to itself: its program is no cluster worker; \
+                 write `node app.js` in place of `{name} …`"
+            );
+        }
+        Program::Other => {}
+    }
+    if config.listen.is_empty() {
+        (Kind::Plain, "LISTEN is not set")
+    } else {
+        (Kind::Systemd, "LISTEN is set")
+    }
+}
+
+/// The first bytes of the file that a command's name stands for, found as execvp(3) would.
+fn head_of_program(program: &OsStr, path: Option<&OsStr>) -> Option<Vec<u8>> {
+    let candidates = spawn::candidates(program, path);
+    let open = |path: &CString| File::open(OsStr::from_bytes(path.as_bytes())).ok();
+    let mut head = Vec::new();
+    candidates.iter().find_map(open)?.take(256).read_to_end(&mut head).ok()?;
+    Some(head)
+}
+
+/// What makes a worker ready: what was asked for, else what the contract gives.
+pub(super) fn readiness(config: &Config, kind: Kind) -> Readiness {
+    match (&config.ready, kind) {
+        (Ready::Delay(time), _) => Readiness::Delay(*time),
+        (Ready::Exec(_), _) => Readiness::Exec,
+        (Ready::Start, _) => Readiness::Start,
+        (Ready::Notify, _) | (_, Kind::Systemd) => Readiness::Notify,
+        (_, Kind::Node) => Readiness::Listening,
+        (_, Kind::Plain) => Readiness::Delay(PLAIN_DELAY),
+    }
+}
+
+/// Who gets a new connection, for the log.
+pub(super) fn balance(config: &Config, kind: Kind) -> &'static str {
+    match (kind, config.balance) {
+        (Kind::Node, Balance::Auto | Balance::RoundRobin) => "round-robin",
+        (Kind::Systemd, Balance::Auto | Balance::Slot) => "slot",
+        _ => "shared",
+    }
+}

@@ -1,0 +1,96 @@
+//! The `node` contract in the loop: what the cluster has to say becomes facts and log lines.
+
+use std::time::Duration;
+
+use dutch_master::{Event, WorkerEvent, WorkerId};
+use tracing::{info, warn};
+
+use super::{
+    Master,
+    children::{Drain, Stage},
+    journal,
+    launch::Name,
+};
+use crate::contract::{
+    Readiness,
+    node::{Cluster, News},
+};
+
+/// How long a Node program gets to end by itself once it is disconnected.
+const GRACE: Duration = Duration::from_secs(1);
+
+impl Master {
+    pub(super) fn turn_cluster(&mut self) {
+        if let Some(cluster) = &mut self.cluster {
+            cluster.turn(self.now);
+        }
+        self.hear_cluster();
+    }
+
+    pub(super) fn look_at_cluster(&mut self) {
+        let now = self.now;
+        if let Some(cluster) = &mut self.cluster
+            && cluster.deadline().is_some_and(|at| at <= now)
+        {
+            cluster.tick(now);
+        }
+        self.hear_cluster();
+    }
+
+    /// Takes in what the cluster has found out.
+    pub(super) fn hear_cluster(&mut self) {
+        let news = self.cluster.as_mut().map(Cluster::take_news).unwrap_or_default();
+        for news in news {
+            match news {
+                News::Event(id, event) => self.hear_worker(id, event),
+                News::GaveUp(id, misdeed) => {
+                    warn!(target: "worker", worker = id.get(), problem = %misdeed, "worker goes too far");
+                }
+                News::Remark(id, remark) => {
+                    info!(target: "worker", worker = id.get(), remark = ?remark, "worker remarked");
+                }
+                News::Opened(address) => info!(target: "listener", address, "listening"),
+                News::Closed(address) => info!(target: "listener", address, "closed"),
+            }
+        }
+    }
+
+    fn hear_worker(&mut self, id: WorkerId, event: WorkerEvent) {
+        let Some(child) = self.children.get(id) else { return };
+        match event {
+            WorkerEvent::Ready => {
+                if self.readiness == Readiness::Listening {
+                    self.on_ready(id);
+                }
+                return;
+            }
+            WorkerEvent::Disconnected if child.is_leaving => return,
+            WorkerEvent::Disconnected => journal::disconnected(id, child),
+            WorkerEvent::RestartRequested => journal::asked(id, child, "it asked"),
+            WorkerEvent::Drained => return self.leave_to_itself(id),
+            _ => {}
+        }
+        self.facts.push(Event::Worker(id, event));
+    }
+
+    /// Nothing keeps a Node program that has closed its servers but itself: it may write a last line
+    /// before the stop signal would end it.
+    fn leave_to_itself(&mut self, id: WorkerId) {
+        let now = self.now;
+        if let Some(child) = self.children.get_mut(id) {
+            child.drain =
+                Some(Drain { began: now, look_at: now.saturating_add(GRACE), connections: None });
+        }
+    }
+
+    /// Who serves in a slot now, whose servers a successor must have as well.
+    pub(super) fn incumbent_of(&self, name: Name) -> Option<WorkerId> {
+        let serves = |stage: &Stage| matches!(stage, Stage::Running { .. });
+        self.children
+            .iter()
+            .filter(|(_, child)| child.slot == name.slot && child.is_ready && serves(&child.stage))
+            .filter(|(_, child)| !child.is_leaving)
+            .map(|(id, _)| id)
+            .max()
+    }
+}
