@@ -3,7 +3,7 @@
 //! Whoever builds one of them strikes its line here, and names it in the settings table.
 
 use super::Config;
-use super::choice::{Balance, ContractChoice, Control, Ready};
+use super::choice::{ContractChoice, Control};
 use super::fault::Fault;
 use super::reader;
 use super::settings;
@@ -12,9 +12,7 @@ use super::typed::Typed;
 /// A fault for every such value.
 pub(crate) fn all(config: &Config, typed: &Typed) -> Vec<Fault> {
     let asked = [
-        ("CONTRACT", matches!(config.contract, ContractChoice::Node | ContractChoice::Capture)),
-        ("BALANCE", config.balance == Balance::RoundRobin),
-        ("READY", config.ready == Ready::Listening),
+        ("CONTRACT", config.contract == ContractChoice::Capture),
         ("CONTROL", matches!(config.control, Control::Path(_))),
         ("HTTP", config.http.is_some()),
     ];

@@ -30,7 +30,7 @@ use super::{
     journal,
     launch::Kit,
     listeners::Listeners,
-    release::{Environment, Sources},
+    release::{Environment, Release, Sources},
     source::Source,
     store::Store,
     watch::Watch,
@@ -114,6 +114,9 @@ fn survey(config: &Config, path: Option<&OsStr>) -> Result<Survey, Refusal> {
         .map_err(|error| refuse(EXIT_SOFTWARE, "/ can't be opened", &error))?;
     let facts = cgroup::facts(&root);
     let (kind, kind_why) = choose::contract(config, path);
+    if let Some(problem) = choose::clash(config, kind) {
+        return Err(refuse(EXIT_CONFIG, "settings contradict each other", &problem));
+    }
     Ok(Survey {
         cpus: capacity::cpus(&facts).0,
         count: capacity::count(config, &facts),
@@ -190,9 +193,7 @@ fn assemble(
         exit: None,
         config,
     };
-    master.releases.extend(master.fleet.wanted().map(|first| (first, release)));
-    master.listen_for_events().map_err(software("nothing can be waited for"))?;
-    master.count_before_boot();
+    master.prepare(release).map_err(software("nothing can be waited for"))?;
     Ok(master)
 }
 
@@ -246,6 +247,14 @@ fn kit(
 }
 
 impl Master {
+    /// The last steps before the first worker.
+    fn prepare(&mut self, release: Release) -> Result<(), Errno> {
+        self.releases.extend(self.fleet.wanted().map(|first| (first, release)));
+        self.listen_for_events()?;
+        self.count_before_boot();
+        Ok(())
+    }
+
     /// With `NUM_WORKERS_COMMAND` set, nobody is started before it has answered.
     fn count_before_boot(&mut self) {
         if self.config.num_workers_command.is_some() {

@@ -77,3 +77,20 @@ pub(super) fn balance(config: &Config, kind: Kind) -> &'static str {
         _ => "shared",
     }
 }
+
+/// What can't be had with the contract that `auto` came to; config has seen to the others.
+pub(super) fn clash(config: &Config, kind: Kind) -> Option<String> {
+    let contract = format!("CONTRACT={kind}, which was chosen for this command");
+    match (kind, config.balance, &config.ready) {
+        (Kind::Node, Balance::Slot, _) => {
+            Some(format!("BALANCE=slot: {contract}, knows round-robin and shared"))
+        }
+        (Kind::Systemd | Kind::Plain, Balance::RoundRobin, _) => Some(format!(
+            "BALANCE=round-robin: only CONTRACT=node hands out connections, not {contract}"
+        )),
+        (Kind::Systemd | Kind::Plain, _, Ready::Listening) => {
+            Some(format!("READY=listening: nobody sees a worker listen with {contract}"))
+        }
+        _ => None,
+    }
+}

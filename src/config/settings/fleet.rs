@@ -67,8 +67,8 @@ pub(super) const READINESS: &[Setting] = &[
         name: "BALANCE",
         form: Form::Text("WAY"),
         default: "auto",
-        meaning: "one socket a slot, or one for all",
-        allowed: "auto, slot, shared",
+        meaning: "a socket a slot, one for all, or handed out",
+        allowed: "auto, slot, shared, round-robin",
         example: "shared",
     },
     Setting {
@@ -76,7 +76,7 @@ pub(super) const READINESS: &[Setting] = &[
         form: Form::Text("NAME"),
         default: "auto",
         meaning: "how workers get sockets and report",
-        allowed: "auto, systemd, plain",
+        allowed: "auto, node, systemd, plain",
         example: "systemd",
     },
     Setting {
@@ -84,7 +84,7 @@ pub(super) const READINESS: &[Setting] = &[
         form: Form::Text("WHEN"),
         default: "auto",
         meaning: "what makes a worker ready",
-        allowed: "auto, notify, start, delay:TIME, exec:COMMAND",
+        allowed: "auto, listening, notify, start, delay:TIME, exec:COMMAND",
         example: "delay:2s",
     },
     Setting {
