@@ -3,9 +3,7 @@
 //! A contract turns what a worker says into the core's events, and the core's "drain" into what
 //! that worker understands. It never decides who lives.
 
-pub(crate) mod detect;
 pub(crate) mod node;
-#[cfg_attr(not(test), expect(dead_code, reason = "the master takes it up next"))]
 pub(crate) mod program;
 pub(crate) mod systemd;
 

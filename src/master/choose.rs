@@ -14,7 +14,7 @@ use crate::{
     config::{Balance, Config, ContractChoice, Ready},
     contract::{
         Kind, Readiness,
-        detect::{self, Program},
+        program::{self, Program},
     },
     sys::spawn,
 };
@@ -30,14 +30,16 @@ pub(super) fn contract(config: &Config, path: Option<&OsStr>) -> (Kind, &'static
         ContractChoice::Plain => return (Kind::Plain, "as set"),
         ContractChoice::Auto | ContractChoice::Capture => {}
     }
-    match detect::program(&config.command, |program| head_of_program(program, path)) {
-        Program::Node(_) => return (Kind::Node, "the program is Node"),
-        Program::Swallows(name) => {
-            warn!(
-                target: "master",
-                "{name} keeps Node's channel to itself: its program is no cluster worker; \
-                 write `node app.js` in place of `{name} …`"
-            );
+    let head = |program: &OsStr| head_of_program(program, path);
+    match program::recognise(&config.command, &head) {
+        Program::Node => return (Kind::Node, "the program is Node"),
+        Program::Swallower(name) => {
+            let problem = program::advice(name, &config.command);
+            warn!(target: "master", problem, "no Node cluster");
+        }
+        Program::Bun | Program::Deno => {
+            let problem = "the servers of Bun and Deno bind by themselves";
+            warn!(target: "master", problem, remedy = "WORKERS=1, or let them share ports", "no Node cluster");
         }
         Program::Other => {}
     }
