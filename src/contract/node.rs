@@ -17,7 +17,7 @@ use dutch_master::{
     Timestamp, WorkerEvent, WorkerId,
     wire::node::{
         QUEUE_LIMIT,
-        primary::{Attachment, Effect, Event, Misdeed, Options, Primary, Remark},
+        primary::{Attachment, Effect, Event, MemberView, Misdeed, Options, Primary, Remark},
     },
 };
 
@@ -187,6 +187,12 @@ impl Cluster {
     /// What has happened since this was last asked.
     pub(crate) fn take_news(&mut self) -> Vec<News> {
         std::mem::take(&mut self.news)
+    }
+
+    /// How the workers stand.
+    #[cfg_attr(not(test), expect(dead_code, reason = "status shows it"))]
+    pub(crate) fn members(&self) -> impl Iterator<Item = MemberView> + '_ {
+        self.primary.members()
     }
 
     fn event(&mut self, now: Duration, event: Event<'_>) {
