@@ -120,7 +120,7 @@ mod tests {
             }
             assert!(sink.is_waiting() && sink.take_dropped() > 500);
             let mut read = 0;
-            let mut buffer = [0; 65536];
+            let mut buffer = vec![0; 65_536];
             while sink.is_waiting() {
                 read += rustix::io::read(&reader, &mut buffer).unwrap();
                 sink.flush();
