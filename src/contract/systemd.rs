@@ -32,6 +32,8 @@ pub(crate) enum Said {
     Event(WorkerEvent),
     /// What it is doing, for people.
     Status(String),
+    /// This process of its group is the one that matters.
+    MainProcess(Pid),
     /// Why it fails.
     Failing(String),
     /// Keep these descriptors for the slot's next worker.
@@ -136,6 +138,9 @@ impl Link {
                 Notice::FdStore => stores = true,
                 Notice::FdStoreRemove => forgets = true,
                 Notice::NotifyAccess(access) => self.access = access,
+                Notice::MainPid(pid) => {
+                    said.extend(i32::try_from(pid).ok().and_then(Pid::new).map(Said::MainProcess));
+                }
                 Notice::Status(text) => said.push(Said::Status(text)),
                 Notice::Errno(number) => said.push(Said::Failing(format!("errno {number}"))),
                 Notice::BusError(text) => said.push(Said::Failing(text)),

@@ -52,6 +52,8 @@ pub(crate) struct Child {
     pub(crate) slot: SlotId,
     pub(crate) generation: Generation,
     pub(crate) stage: Stage,
+    /// The process of its group that matters, if it is not the first one (`MAINPID=` of `sd_notify(3)`).
+    pub(crate) main: Option<Pid>,
     /// Read until the program runs or could not be executed.
     pub(crate) exec_status: Option<OwnedFd>,
     pub(crate) link: Option<Link>,
@@ -103,6 +105,7 @@ impl Child {
             slot,
             generation,
             stage: Stage::Running { pid },
+            main: None,
             exec_status: None,
             link: None,
             outlets: Vec::new(),
@@ -157,6 +160,14 @@ impl Children {
     /// Whose process this is, its first one or its hook.
     pub(crate) fn of_pid(&self, pid: Pid) -> Option<WorkerId> {
         self.pids.get(&pid).copied()
+    }
+
+    /// Notes which process of a worker matters from now on.
+    pub(crate) fn set_main(&mut self, id: WorkerId, pid: Pid) {
+        if let Some(child) = self.workers.get_mut(&id) {
+            child.main = Some(pid);
+            self.pids.insert(pid, id);
+        }
     }
 
     /// Notes that a process is gone.

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     contract::{Readiness, systemd::Said},
     master::einhorn::Heard,
-    sys::poll::Interest,
+    sys::{host, poll::Interest},
 };
 
 /// How long after a failed probe the next one comes.
@@ -80,6 +80,12 @@ impl Master {
                     _ => {}
                 }
                 self.facts.push(Event::Worker(id, event));
+            }
+            Said::MainProcess(pid) => {
+                // Only a process that our signals reach, and that we can reap.
+                if host::group_of(pid) == Some(child.pid()) && pid != child.pid() {
+                    self.children.set_main(id, pid);
+                }
             }
             Said::Status(text) => child.status = Some(text),
             Said::Failing(text) => {

@@ -37,15 +37,16 @@ impl Master {
 
     fn on_process_exit(&mut self, id: WorkerId, pid: Pid, status: ExitStatus) {
         self.children.forget_pid(pid);
-        let stage = self.children.get(id).map(|child| matches!(child.stage, Stage::Hook { .. }));
-        match stage {
-            None => {}
-            Some(true) => self.on_before_fork_exit(id, status),
-            Some(false) => self.on_worker_exit(id, pid, status),
+        let Some(child) = self.children.get(id) else { return };
+        let group = child.pid();
+        if matches!(child.stage, Stage::Hook { .. }) {
+            self.on_before_fork_exit(id, status);
+        } else if child.main.is_none_or(|main| main == pid) {
+            self.on_worker_exit(id, group, status);
         }
     }
 
-    fn on_worker_exit(&mut self, id: WorkerId, pid: Pid, status: ExitStatus) {
+    fn on_worker_exit(&mut self, id: WorkerId, group: Pid, status: ExitStatus) {
         // What it said before it died counts: it may have said READY or STOPPING.
         self.read_exec(id);
         self.read_notify(id);
@@ -60,9 +61,9 @@ impl Master {
         if !child.is_leaving {
             self.last_failure = end.code();
         }
-        child.stage = Stage::Orphaned { group: pid };
+        child.stage = Stage::Orphaned { group };
         child.end = Some(end);
-        if is_gone(pid) {
+        if is_gone(group) {
             self.dismiss(id);
         } else if !child.is_leaving {
             self.facts.push(Event::Worker(id, WorkerEvent::Disconnected));
