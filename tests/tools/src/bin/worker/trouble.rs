@@ -109,8 +109,9 @@ pub(crate) fn orphans(count: u64, living: Duration) {
 }
 
 fn bear(living: Duration) -> ! {
-    // SAFETY: as above; neither process returns from here.
+    // SAFETY: as above; neither process returns from here, and an orphan ends as any program does.
     unsafe {
+        signal::signal(signal::Signal::SIGTERM, signal::SigHandler::SigDfl).ok();
         if matches!(fork(), Ok(ForkResult::Child)) && !living.is_zero() {
             thread::sleep(living);
         }
