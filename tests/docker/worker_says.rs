@@ -7,9 +7,7 @@ fn a_worker_that_asks_for_its_restart_several_times_gets_one_replacement() {
     let _company = together();
     let container = Setup::new("version=v1 boot=500").set("WORKERS", "1").ready();
     let load = container.load("");
-    for _ in 0..5 {
-        container.get("/restart");
-    }
+    container.get("/restart?n=5");
     container.next("worker ready");
     container.next("worker exited");
     load.finish().nothing_was_lost();

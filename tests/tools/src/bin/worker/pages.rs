@@ -37,7 +37,7 @@ pub(crate) fn reply(worker: &Worker, head: &Head) -> Reply {
         "/cwd" => body.extend(["cwd=", &cwd(), "\n"]),
         "/big" => (0..number("kb").unwrap_or(64)).for_each(|_| body.push_str(&"x".repeat(1024))),
         "/notify" => tell(&query(text, "say").unwrap_or("STATUS=hello").replace(':', "=")),
-        "/restart" => tell("X_RESTART=1"),
+        "/restart" => (0..number("n").unwrap_or(1)).for_each(|_| tell("X_RESTART=1")),
         "/stopping" => {
             tell("STOPPING=1");
             worker.drain();
