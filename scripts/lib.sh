@@ -10,14 +10,21 @@ die() { printf '%s\n' "$(basename "$0"): $*" >&2; exit 1; }
 # --- undoing -----------------------------------------------------------------------------------
 
 undo_list=()
+running=
 
 # Registers a command that is run when the script ends; the last one registered is run first.
 undo() { undo_list=("$*" ${undo_list[@]+"${undo_list[@]}"}); }
 
 undo_all() {
     local status=$? step
+    # What cannot be undone must not keep the rest from being undone.
+    set +e
     trap - EXIT
     trap '' INT TERM HUP
+    if [ -n "$running" ]; then
+        kill -TERM "$running" 2>/dev/null
+        wait "$running"
+    fi
     for step in ${undo_list[@]+"${undo_list[@]}"}; do
         eval "$step" || say "could not undo: $step"
     done
@@ -34,6 +41,18 @@ temporary() {
     made=$(mktemp -d "${TMPDIR:-/tmp}/dutch-master-$1.XXXXXX")
     printf -v "$1" %s "$made"
     undo "rm -rf --one-file-system '$made'"
+}
+
+# bounded SECONDS COMMAND...: nothing may hang for ever; ends with this script, too.
+bounded() {
+    local seconds=$1 status=0
+    shift
+    timeout --kill-after=10 "$seconds" "$@" </dev/null &
+    running=$!
+    wait "$running" || status=$?
+    running=
+    [ "$status" != 124 ] || say "ended after $seconds seconds: $*"
+    return "$status"
 }
 
 # --- packages ----------------------------------------------------------------------------------
