@@ -10,7 +10,7 @@ use crate::sys::signals::{
     self, CHLD, CONT, HUP, INT, KILL, QUIT, Queue, STOP, TERM, TSTP, TTIN, TTOU,
 };
 use crate::sys::spawn::{self, ExecResult, Group, SpawnError};
-use crate::sys::{Pid, clock, host, kin};
+use crate::sys::{Pid, clock, host, kin, terminal};
 
 /// After SIGKILL for everybody, who is still there hangs in the kernel and is not waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -26,6 +26,7 @@ pub(super) fn run(command: &[OsString], variables: &Variables, options: &Options
         skipped: Vec::new(),
         kill_at: None,
         leaving: None,
+        has_terminal: options.group == Group::Foreground && terminal::is_terminal(),
         sent_stop: false,
     };
     options.preface.iter().for_each(Line::print);
@@ -52,6 +53,8 @@ struct Vigil<'a> {
     /// When the child, having been told to stop, is killed.
     kill_at: Option<Duration>,
     leaving: Option<Leaving>,
+    /// The child is one that a key can stop.
+    has_terminal: bool,
     /// Somebody had us stop the child.
     sent_stop: bool,
 }
@@ -96,6 +99,7 @@ impl Vigil<'_> {
         let (pid, error) = match self.attempt(command, variables) {
             Ok(()) => {
                 spawn::let_go(&[]);
+                kin::forget_the_start();
                 return Ok(());
             }
             Err(failed) => failed,
@@ -219,9 +223,7 @@ impl Vigil<'_> {
     /// Ctrl-Z has stopped the child. Below a shell with job control we stop, too, and come back with it;
     /// elsewhere nobody would ever let it go on, so it does at once, as if it were PID 1 itself.
     fn mind_stops(&mut self) {
-        let Some(child) = self.child.filter(|_| self.options.group == Group::Foreground) else {
-            return;
-        };
+        let Some(child) = self.child.filter(|_| self.has_terminal) else { return };
         if !reap::was_stopped_by(child, TSTP) || std::mem::take(&mut self.sent_stop) {
             return;
         }
@@ -263,6 +265,7 @@ impl Vigil<'_> {
 
     /// Whoever has had his time is killed.
     fn escalate(&mut self) -> Option<u8> {
+        self.leaving.map(|leaving| leaving.until).or(self.kill_at)?;
         let now = clock::now();
         if let Some(leaving) = self.leaving.filter(|leaving| leaving.until <= now) {
             if leaving.killed {

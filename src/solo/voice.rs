@@ -83,6 +83,11 @@ pub(super) fn name(signal: i32) -> String {
 
 /// `dutch-master init`: 0 says why it failed, 1 (default) also who died of which signal, 2 everything.
 pub(super) fn ours(note: &Note<'_>, verbosity: u8) -> Option<Line> {
+    // Ten thousand orphans are not worth ten thousand texts that nobody will see.
+    let is_detail = matches!(note, Note::Received(_) | Note::Reaped(..) | Note::Orphan(_));
+    if is_detail && verbosity < 2 {
+        return None;
+    }
     let (level, text) = match note {
         Note::Failed(what, errno) => (0, format!("cannot {what}: {errno}")),
         Note::NotStarted(_, _, error) => (0, error.to_string()),

@@ -7,7 +7,7 @@
 
 use rustix::process as kernel;
 use std::collections::BTreeMap;
-use std::fs;
+use std::{fs, ptr};
 
 use super::{Errno, Pid, host, signals};
 
@@ -63,6 +63,38 @@ pub(crate) fn is_a_job() -> bool {
         parent > 0
             && libc::getsid(parent) == libc::getsid(0)
             && libc::getpgid(parent) != libc::getpgrp()
+    }
+}
+
+/// Gives back the memory of code and constants that only the start has needed. What is touched again
+/// comes back from the page cache.
+pub(crate) fn forget_the_start() {
+    // SAFETY: numbers only.
+    let (headers, count) =
+        unsafe { (libc::getauxval(libc::AT_PHDR), libc::getauxval(libc::AT_PHNUM)) };
+    let (Ok(at), Ok(count)) = (usize::try_from(headers), usize::try_from(count)) else { return };
+    if at == 0 {
+        return;
+    }
+    // SAFETY: the kernel says that so many program headers of this binary are there, and they stay.
+    let headers: &[libc::Elf64_Phdr] =
+        unsafe { std::slice::from_raw_parts(ptr::with_exposed_provenance(at), count) };
+    let own = headers.iter().find(|header| header.p_type == libc::PT_PHDR);
+    let Some(base) = own.and_then(|own| at.checked_sub(usize::try_from(own.p_vaddr).ok()?)) else {
+        return;
+    };
+    for part in
+        headers.iter().filter(|part| part.p_type == libc::PT_LOAD && part.p_flags & libc::PF_W == 0)
+    {
+        let (Ok(place), Ok(size)) = (usize::try_from(part.p_vaddr), usize::try_from(part.p_memsz))
+        else {
+            continue;
+        };
+        let place = base.wrapping_add(place);
+        let inside = place.checked_rem(rustix::param::page_size()).unwrap_or_default();
+        let start = ptr::with_exposed_provenance_mut(place.wrapping_sub(inside));
+        // SAFETY: the pages were mapped from the file and never written, so they read the same again.
+        unsafe { libc::madvise(start, size.wrapping_add(inside), libc::MADV_DONTNEED) };
     }
 }
 

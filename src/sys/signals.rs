@@ -16,8 +16,8 @@ mod queue;
 pub(crate) use delivery::{Received, Signals};
 pub(crate) use queue::Queue;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::{ptr, sync::OnceLock};
+use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Errno, Pid};
 
@@ -122,31 +122,31 @@ fn send(whom: i32, signal: i32) -> Result<(), Errno> {
     }
 }
 
-/// The signals that were ignored when we were started, and that a child is therefore to ignore.
-///
-/// Asked for the first time before any handler stands; [`Signals::install`] and [`Queue::install`] see to it.
-pub(crate) fn inherited_ignored() -> Set {
-    static SET: OnceLock<Set> = OnceLock::new();
-    *SET.get_or_init(|| {
-        let set = (1..=LAST).filter(|&signal| is_ignored(signal)).fold(Set::EMPTY, Set::with);
-        // Rust's runtime ignores SIGPIPE before main, whatever it was.
-        if PIPE_WAS_IGNORED.load(Ordering::Relaxed) { set } else { set.without(libc::SIGPIPE) }
-    })
+/// The signals whose disposition we have changed, and those of them that were ignored before.
+static CHANGED: AtomicU64 = AtomicU64::new(0);
+static IGNORED: AtomicU64 = AtomicU64::new(0);
+
+/// To be called before we change a disposition: a child is to find it as it was.
+fn note_before_change(signal: i32) {
+    if CHANGED.fetch_or(bit(signal), Ordering::Relaxed) & bit(signal) == 0 && is_ignored(signal) {
+        IGNORED.fetch_or(bit(signal), Ordering::Relaxed);
+    }
 }
 
 /// SIGCHLD inherited as ignored would let the kernel throw away every exit status: takes that back.
 pub(crate) fn want_children() {
-    inherited_ignored();
+    note_before_change(libc::SIGCHLD);
     if is_ignored(libc::SIGCHLD) {
         set_disposition(libc::SIGCHLD, libc::SIG_DFL);
     }
 }
 
-/// Makes every disposition what a child should start with: default, or ignored as we found it.
-///
-/// `ignored` is [`inherited_ignored`], asked before the fork. Safe between fork and exec.
-pub(super) fn restore_dispositions(ignored: Set) {
-    for signal in 1..=LAST {
+/// Makes every disposition that we have changed what a child should start with: default, or ignored if
+/// it was so when we were started. Safe between fork and exec.
+pub(super) fn restore_dispositions() {
+    let changed = Set(CHANGED.load(Ordering::Relaxed));
+    let ignored = Set(IGNORED.load(Ordering::Relaxed));
+    for signal in (1..=LAST).filter(|&signal| changed.contains(signal)) {
         let to = if ignored.contains(signal) { libc::SIG_IGN } else { libc::SIG_DFL };
         set_disposition(signal, to);
     }
@@ -168,11 +168,9 @@ fn is_ignored(signal: i32) -> bool {
     }
 }
 
-static PIPE_WAS_IGNORED: AtomicBool = AtomicBool::new(false);
-
-/// Runs before Rust's runtime, which is the only moment to see what SIGPIPE was.
+/// Runs before Rust's runtime, which ignores SIGPIPE whatever it was: the only moment to see that.
 extern "C" fn look_at_pipe() {
-    PIPE_WAS_IGNORED.store(is_ignored(libc::SIGPIPE), Ordering::Relaxed);
+    note_before_change(libc::SIGPIPE);
 }
 
 // SAFETY: the section is an array of functions of this type, called once before main; the function

@@ -19,9 +19,10 @@ pub(crate) use report::{ExecResult, SpawnError, Step, await_exec, exec_result};
 
 use nix::unistd::ForkResult;
 use rustix::{fs, pipe, process as kernel};
-use std::ffi::{CString, OsStr};
+use std::ffi::{CString, OsStr, c_void};
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::ptr;
 
 use super::limits::Limits;
 use super::signals::Set;
@@ -115,24 +116,46 @@ fn start(launch: &Launch<'_>, others: Others) -> Result<Spawned, SpawnError> {
     let mut plan = child::Plan::new(launch, others, report);
     // No handler may run in the child: it would swallow a signal that was meant for the program.
     let before = Set::FULL.block();
-    // SAFETY: the child calls nothing but `Plan::run`, which is made for that and never returns.
-    let forked = unsafe { nix::unistd::fork() };
-    if let Ok(ForkResult::Child) = forked {
-        plan.run()
-    }
+    let forked = match others {
+        Others::Close => fork(&mut plan),
+        Others::Keep => lend_memory(&mut plan),
+    };
     before.block();
-    let pid = match forked {
-        Ok(ForkResult::Parent { child }) => Pid::new(child.as_raw()).ok_or(Errno(libc::ECHILD)),
-        Ok(ForkResult::Child) => Err(Errno(libc::ECHILD)),
-        Err(errno) => Err(errno.into()),
-    }
-    .map_err(|errno| SpawnError::new(Step::Fork, errno))?;
+    let pid = forked.map_err(|errno| SpawnError::new(Step::Fork, errno))?;
     if matches!(launch.group, Group::Own | Group::Foreground) {
         // The child does the same: whoever is first, the group exists when we return.
         let raw = kernel::Pid::from_raw(pid.get());
         let _ = kernel::setpgid(raw, raw);
     }
     Ok(Spawned { pid, exec_status })
+}
+
+fn fork(plan: &mut child::Plan<'_>) -> Result<Pid, Errno> {
+    // SAFETY: the child calls nothing but `Plan::run`, which is made for that and never returns.
+    match unsafe { nix::unistd::fork() }? {
+        ForkResult::Child => plan.run(),
+        ForkResult::Parent { child } => Pid::new(child.as_raw()).ok_or(Errno(libc::ECHILD)),
+    }
+}
+
+/// Room for the child's calls, in units of 16 bytes; the largest buffer there is 2 KiB.
+const STACK: usize = 64 * 1024 / 16;
+
+/// As fork, but the child runs in our memory, on a stack of its own, while we stand still until it has
+/// executed its program (vfork(2)). It costs no copy, and a slow exec delays us: for who has nothing
+/// else to do. The descriptors are the child's own; as none is listed here, none of the plan moves.
+fn lend_memory(plan: &mut child::Plan<'_>) -> Result<Pid, Errno> {
+    extern "C" fn run(plan: *mut c_void) -> i32 {
+        // SAFETY: it is the plan given to clone below, and its owner stands still.
+        unsafe { &mut *plan.cast::<child::Plan<'_>>() }.run()
+    }
+    let mut stack = Vec::<u128>::with_capacity(STACK);
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    let top = stack.spare_capacity_mut().as_mut_ptr_range().end;
+    // SAFETY: stack and plan live until clone returns, which is when the child has left our memory; the
+    // stack grows down from its aligned end; the child runs only what is made to run there.
+    let pid = unsafe { libc::clone(run, top.cast(), flags, ptr::from_mut(plan).cast()) };
+    Pid::new(pid).ok_or_else(|| nix::errno::Errno::last().into())
 }
 
 /// Where execvp(3) would look when there is no PATH.

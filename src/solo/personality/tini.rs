@@ -153,6 +153,10 @@ fn speak_of_orphans(note: &Note<'_>, verbosity: u8) -> Option<Line> {
 }
 
 fn speak(note: &Note<'_>, verbosity: u8) -> Option<Line> {
+    let is_fatal = matches!(note, Note::NotStarted(..) | Note::Failed(..));
+    if !is_fatal && verbosity < 2 {
+        return None;
+    }
     let (level, text) = match note {
         Note::NotStarted(program, Some(pid), error) => {
             let why = error.errno.strerror();

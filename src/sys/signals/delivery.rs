@@ -9,7 +9,7 @@ use std::{
     os::unix::net::UnixStream,
 };
 
-use super::{Errno, LAST, inherited_ignored};
+use super::{Errno, LAST, note_before_change};
 use crate::sys::Pid;
 
 /// Signals that accuse us of a defect (a handler that returns would loop on them), and the two that
@@ -45,12 +45,12 @@ pub(crate) struct Signals {
 impl Signals {
     /// Puts a handler on every signal that can be taken; call it before anything is started.
     pub(crate) fn install() -> Result<Self, Errno> {
-        inherited_ignored();
         let (read, write) = UnixStream::pair()?;
         let none: [i32; 0] = [];
         let delivery = SignalDelivery::with_pipe(read, write, WithOrigin::default(), none)?;
         let handle = delivery.handle();
         for signal in (1..=LAST).filter(|signal| !NOT_TAKEN.contains(signal)) {
+            note_before_change(signal);
             match handle.add_signal(signal).map_err(Errno::from) {
                 // libc keeps some of the real-time signals for itself: 32 and 33, musl 34 too.
                 Err(Errno(libc::EINVAL)) if (32..=34).contains(&signal) => {}

@@ -29,7 +29,6 @@ pub(super) struct Plan<'a> {
     table: Table<'a>,
     parent: kernel::Pid,
     parents_group: i32,
-    ignored: Set,
     argv: Vec<*const c_char>,
     /// Ends in three nulls: the first two make room for the variables that hold our own pid.
     env: Vec<*const c_char>,
@@ -81,7 +80,6 @@ impl<'a> Plan<'a> {
             parent: kernel::getpid(),
             // SAFETY: touches no memory.
             parents_group: unsafe { libc::getpgrp() },
-            ignored: signals::inherited_ignored(),
             argv,
             env,
             pid_variable: Number::new(b"LISTEN_PID="),
@@ -123,7 +121,7 @@ impl<'a> Plan<'a> {
             thread::set_no_new_privs(true).at(Step::NoNewPrivileges)?;
         }
         // Last but one: a signal that came meanwhile acts now, on us as it would on the program.
-        signals::restore_dispositions(self.ignored);
+        signals::restore_dispositions();
         Set::EMPTY.block();
         self.execute()
     }

@@ -31,12 +31,12 @@ pub(super) struct Table<'a> {
 impl<'a> Table<'a> {
     /// Reserves all the room that the child needs.
     pub(super) fn new(wanted: &[(RawFd, BorrowedFd<'a>)]) -> Self {
-        let highest = wanted.iter().map(|&(target, _)| target).max().unwrap_or(FIRST);
+        let above = wanted.iter().map(|&(target, _)| target.saturating_add(1)).max();
         Self {
             wanted: wanted.to_vec(),
             staged: Vec::with_capacity(wanted.len()),
             keep: Vec::with_capacity(wanted.len().saturating_add(1)),
-            floor: highest.saturating_add(1).max(FIRST),
+            floor: above.unwrap_or(FIRST).max(FIRST),
         }
     }
 
