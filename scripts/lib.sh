@@ -91,11 +91,11 @@ ensure_node() { ensure node nodejs; }
 
 # --- the engine --------------------------------------------------------------------------------
 
-engine_label=org.dutch-master.run=$$-$RANDOM
+engine_label=${DM_LABEL:-org.dutch-master.run=$$-$RANDOM}
 export DM_LABEL=$engine_label
 
 # A container engine that answers: the one that runs, or a private one that ends with this script.
-# Containers that carry $DM_LABEL and images whose name begins with dm-test-$$ go in either case.
+# Containers that carry $DM_LABEL and images whose name begins with dm-test-$$- go in either case.
 ensure_engine() {
     if command -v docker >/dev/null && docker info >/dev/null 2>&1; then
         say "using the container engine that runs here"
@@ -113,7 +113,7 @@ clean_engine() {
     local ids
     ids=$(docker ps -aq --filter "label=$engine_label") || return 0
     [ -z "$ids" ] || docker rm -f $ids >/dev/null
-    ids=$(docker images --format '{{.Repository}}:{{.Tag}}' "dm-test-$$*")
+    ids=$(docker images --format '{{.Repository}}:{{.Tag}}' "dm-test-$$-*")
     [ -z "$ids" ] || docker rmi -f $ids >/dev/null
     docker image prune -f --filter "label=$engine_label" >/dev/null
 }
