@@ -45,8 +45,9 @@ impl Sink {
     }
 
     /// Writes a line, or keeps it until the reader is ready, or drops it whole and counts it.
+    /// However long it is, it has its chance while nothing waits.
     pub(crate) fn write_line(&mut self, line: &[u8]) {
-        if self.backlog.len().saturating_add(line.len()) > BACKLOG {
+        if !self.backlog.is_empty() && self.backlog.len().saturating_add(line.len()) > BACKLOG {
             self.dropped = self.dropped.saturating_add(1);
             return;
         }
@@ -132,6 +133,17 @@ mod tests {
             assert_eq!(read % 1000, 0, "whole lines only");
             assert!(read >= 256_000);
         }
+    }
+
+    #[test]
+    fn a_line_longer_than_the_backlog_has_its_chance_while_nothing_waits() {
+        let (_reader, writer) = pipe();
+        let mut sink = Sink::new(writer.as_fd()).unwrap();
+        let line = vec![b'x'; BACKLOG + 1];
+        sink.write_line(&line);
+        assert!(sink.is_waiting());
+        sink.write_line(&line);
+        assert_eq!(sink.take_dropped(), 1);
     }
 
     #[test]
