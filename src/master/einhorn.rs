@@ -54,7 +54,9 @@ pub(crate) enum Heard {
 
 impl Einhorn {
     pub(crate) fn open(directory: &Path) -> Result<Self, SocketError> {
-        let path = directory.join("einhorn.sock");
+        // Masters may share a directory, and each needs a socket of its own.
+        let own = host::secret().unwrap_or_else(|_| std::process::id().to_string());
+        let path = directory.join(format!("einhorn-{own}"));
         // Workers of any user may connect; what they may say depends on who they are.
         let options = Options { mode: Some(0o666), ..Options::default() };
         let listener = sockets::listen(&Address::Unix(path.clone()), &options)?;

@@ -221,6 +221,7 @@ impl Kit {
         taken: usize,
     ) -> Result<(Option<Link>, Option<(RawFd, OwnedFd)>), LaunchError> {
         let Some(directory) = &self.sockets else { return Ok((None, None)) };
+        directory.ensure().map_err(LaunchError::Descriptor)?;
         let uid = self.credentials.as_ref().map(|who| who.uid);
         let (link, ready) = Link::open(directory.path(), uid).map_err(LaunchError::Descriptor)?;
         let number = FIRST_FD.saturating_add(i32::try_from(taken).unwrap_or(i32::MAX));

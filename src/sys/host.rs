@@ -119,6 +119,11 @@ impl RuntimeDir {
         Err(NoRuntimeDir(refused))
     }
 
+    /// Makes it again, should another master that shares it have removed it as empty.
+    pub(crate) fn ensure(&self) -> Result<(), Errno> {
+        make_private(&self.path)
+    }
+
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -154,4 +159,19 @@ fn make_private(path: &Path) -> Result<(), Errno> {
 /// The number of our pid namespace: what tells masters apart that share a file system.
 pub(crate) fn pid_namespace() -> u64 {
     rustix::fs::stat("/proc/self/ns/pid").map_or(0, |facts| facts.st_ino)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_another_master_removed_is_made_again() {
+        let place = std::env::temp_dir().join(format!("dm-runtime-{}", std::process::id()));
+        let ours = RuntimeDir::make(std::slice::from_ref(&place)).unwrap();
+        drop(RuntimeDir::make(std::slice::from_ref(&place)).unwrap());
+        assert!(!place.exists());
+        ours.ensure().unwrap();
+        assert!(place.is_dir());
+    }
 }
