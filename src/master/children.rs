@@ -72,10 +72,23 @@ pub(crate) struct Child {
     pub(crate) end: Option<End>,
     /// Nonsense it has sent.
     pub(crate) garbage: u32,
+    /// What it has said that needs no second hearing.
+    pub(crate) heard: Once,
     /// Samples in a row with too much memory.
     pub(crate) oversize: u32,
     /// The probe that runs for it, or when the next one is due.
     pub(crate) probe: Probe,
+}
+
+/// What a worker may say again and again, and what is heard once: a log is not its to fill.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Once {
+    /// That it wants to be replaced.
+    pub(crate) wish: bool,
+    /// That it is going.
+    pub(crate) farewell: bool,
+    /// A descriptor too many for the store.
+    pub(crate) overflow: bool,
 }
 
 /// The state of READY=exec or READY=delay for one worker.
@@ -117,6 +130,7 @@ impl Child {
             status: None,
             end: None,
             garbage: 0,
+            heard: Once::default(),
             oversize: 0,
             probe: Probe::None,
         }
@@ -128,6 +142,11 @@ impl Child {
             Stage::Hook { pid } | Stage::Running { pid } => pid,
             Stage::Orphaned { group } => group,
         }
+    }
+
+    /// Whether it is the worker itself, and not yet a hook that runs before it.
+    pub(crate) const fn is_program(&self) -> bool {
+        !matches!(self.stage, Stage::Hook { .. })
     }
 
     /// Sends a signal to the whole of it. A group that is gone has nothing to be told.

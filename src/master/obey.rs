@@ -167,6 +167,8 @@ impl Master {
         self.steered(|listeners| listeners.steer_off(id));
         if let Some(child) = self.children.get_mut(id) {
             child.drain = None;
+            // A hook that has just succeeded must not lead to a process after this.
+            child.is_signalled = true;
             child.signal(KILL);
         }
     }

@@ -1,6 +1,6 @@
 //! Who serves: what workers say, what a timer or a probe finds, and what the core is told.
 
-use std::time::Duration;
+use std::{mem::replace, time::Duration};
 
 use dutch_master::{Event, Recycle, WorkerEvent, WorkerId};
 
@@ -37,7 +37,8 @@ impl Master {
     pub(super) fn on_ready(&mut self, id: WorkerId) {
         let now = self.now;
         let Some(child) = self.children.get_mut(id) else { return };
-        if child.is_ready || child.is_leaving || matches!(child.stage, Stage::Orphaned { .. }) {
+        let is_going = child.is_leaving || child.is_signalled;
+        if child.is_ready || is_going || matches!(child.stage, Stage::Orphaned { .. }) {
             return;
         }
         child.is_ready = true;
@@ -71,16 +72,7 @@ impl Master {
                 self.on_ready(id);
             }
             Said::Event(WorkerEvent::Ready) => {}
-            Said::Event(event) => {
-                match event {
-                    WorkerEvent::Disconnected if child.is_leaving => return,
-                    WorkerEvent::Disconnected => journal::disconnected(id, child),
-                    WorkerEvent::RestartRequested => journal::asked(id, child, "it asked"),
-                    WorkerEvent::WatchdogFailed => journal::asked(id, child, "watchdog"),
-                    _ => {}
-                }
-                self.facts.push(Event::Worker(id, event));
-            }
+            Said::Event(event) => self.hear_event(id, event),
             Said::MainProcess(pid) => {
                 // Only a process that our signals reach, and that we can reap.
                 if host::group_of(pid) == Some(child.pid()) && pid != child.pid() {
@@ -93,7 +85,7 @@ impl Master {
             }
             Said::Store { name, fds } => {
                 let refused = self.store.keep(child.slot.get(), &name, fds);
-                if refused > 0 {
+                if refused > 0 && !replace(&mut child.heard.overflow, true) {
                     tracing::warn!(target: "worker", worker = id.get(), name, refused, "descriptor store is full (128 a slot)");
                 }
             }
@@ -106,6 +98,34 @@ impl Master {
                 }
             }
         }
+    }
+
+    fn hear_event(&mut self, id: WorkerId, event: WorkerEvent) {
+        let Some(child) = self.children.get_mut(id) else { return };
+        let why = match event {
+            WorkerEvent::Disconnected => return self.hear_farewell(id),
+            WorkerEvent::RestartRequested => Some("it asked"),
+            WorkerEvent::WatchdogFailed => Some("watchdog"),
+            _ => None,
+        };
+        if let Some(why) = why {
+            if child.is_leaving || replace(&mut child.heard.wish, true) {
+                return;
+            }
+            journal::asked(id, child, why);
+        }
+        self.facts.push(Event::Worker(id, event));
+    }
+
+    /// A worker goes by itself: whoever connects from now on should come to somebody else.
+    fn hear_farewell(&mut self, id: WorkerId) {
+        let Some(child) = self.children.get_mut(id) else { return };
+        if child.is_leaving || replace(&mut child.heard.farewell, true) {
+            return;
+        }
+        journal::disconnected(id, child);
+        self.steered(|listeners| listeners.steer_off(id));
+        self.facts.push(Event::Worker(id, WorkerEvent::Disconnected));
     }
 
     pub(super) fn accept_einhorn(&mut self) {
@@ -165,7 +185,7 @@ impl Master {
     pub(super) fn settle_probe(&mut self, id: WorkerId, is_ready: bool) {
         let again = self.now.saturating_add(PROBE_EVERY);
         let Some(child) = self.children.get_mut(id) else { return };
-        if is_ready || child.is_leaving {
+        if is_ready || child.is_leaving || matches!(child.stage, Stage::Orphaned { .. }) {
             child.probe = Probe::None;
             self.on_ready(id);
         } else {

@@ -66,6 +66,7 @@ impl Master {
         if is_gone(group) {
             self.dismiss(id);
         } else if !child.is_leaving {
+            self.steered(|listeners| listeners.steer_off(id));
             self.facts.push(Event::Worker(id, WorkerEvent::Disconnected));
         }
     }
