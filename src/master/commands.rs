@@ -45,7 +45,8 @@ impl Master {
             _ => {
                 let from = from.map(super::super::sys::Pid::get);
                 info!(target: "master", signal, from, "signal forwarded");
-                self.children.iter().for_each(|(_, child)| child.signal(signal));
+                let workers = self.children.iter().filter(|(_, child)| child.is_program());
+                workers.for_each(|(_, child)| child.signal(signal));
             }
         }
     }
@@ -108,7 +109,9 @@ impl Master {
         if target.get() != before && !self.fleet.is_stopping() {
             let (workers, before) = (target.get(), before);
             info!(target: "master", workers, before, why, "scaling");
-            self.facts.push(Event::Command(Command::Scale(target)));
+            // At once, so that the next one more or one fewer counts from here.
+            let now = dutch_master::Timestamp::from_origin(self.now);
+            self.fleet.handle(now, Event::Command(Command::Scale(target)));
             self.store.shrink(workers);
         }
     }
