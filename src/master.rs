@@ -104,6 +104,7 @@ impl Master {
     fn supervise(&mut self) -> u8 {
         // The first thought starts the first workers; nothing else would wake us.
         self.think();
+        self.report_drops();
         loop {
             if let Some(code) = self.exit {
                 self.flush();
@@ -237,6 +238,7 @@ impl Master {
     }
 
     fn leave(&mut self, outcome: Outcome) {
+        self.hooks.abandon_all();
         self.exit = Some(match outcome {
             Outcome::Stopped => 0,
             Outcome::Forced | Outcome::TimedOut => EXIT_FORCED,

@@ -92,6 +92,14 @@ impl Hooks {
         }
     }
 
+    /// Kills every hook: we leave, and nobody would hear its answer.
+    pub(crate) fn abandon_all(&mut self) {
+        for (pid, hook) in &mut self.running {
+            hook.purpose = Purpose::Nothing;
+            let _ = signals::kill_group(*pid, KILL);
+        }
+    }
+
     pub(crate) fn deadline(&self) -> Option<Duration> {
         self.running.values().map(|hook| hook.kill_at).min()
     }
