@@ -1,0 +1,160 @@
+//! What a worker tells the master, and what comes of it.
+
+use rustix::process::Signal;
+
+use crate::harness::{Setup, kill};
+
+const IDLE: &str = "exec sleep 600";
+
+#[test]
+fn a_worker_is_ready_when_it_says_so() {
+    let mut master = Setup::notifying(&format!("echo up; say READY=1; {IDLE}")).start();
+    master.printed("up");
+    assert_eq!(master.count("worker ready"), 0);
+    master.next("worker ready");
+    assert_eq!(master.stop(), 0);
+}
+
+#[test]
+fn any_byte_on_notify_fd_means_ready() {
+    Setup::notifying(&format!("eval \"echo >&$NOTIFY_FD\"; {IDLE}")).ready();
+}
+
+#[test]
+fn a_notify_fd_that_closes_without_a_byte_means_nothing() {
+    let script = "eval \"exec $NOTIFY_FD>&-\"; say STATUS=closed; echo closed; exec sleep 600";
+    let master = Setup::notifying(script).set("START_TIMEOUT", "1s").start();
+    master.printed("closed");
+    master.next_where("the start that failed", |line| {
+        line.field("why").as_deref() == Some("not ready in time")
+    });
+    assert_eq!(master.count("worker ready"), 0, "{}", master.tail());
+}
+
+#[test]
+fn a_restart_that_is_asked_for_three_times_is_one_replacement_and_one_line() {
+    let asks = "say READY=1; say X_RESTART=1; say X_RESTART=1; say X_RESTART=1; echo asked";
+    let (setup, _folder) = with_mark(Setup::notifying(&first(asks, "say READY=1")));
+    let master = setup.ready();
+    master.printed("asked");
+    master.rewind();
+    master.next("worker exited");
+    assert_eq!(master.count("worker starting"), 2, "{}", master.tail());
+    assert_eq!(master.count("worker ready"), 2, "{}", master.tail());
+    assert_eq!(master.count("worker to be replaced"), 1, "{}", master.tail());
+}
+
+/// A script whose first worker does one thing and whose later ones do another.
+fn first(does: &str, later: &str) -> String {
+    format!("if mkdir $DM_MARK 2>/dev/null; then {does}; else {later}; fi; {IDLE}")
+}
+
+fn with_mark(setup: Setup) -> (Setup, crate::harness::Folder) {
+    let folder = crate::harness::Folder::new();
+    let setup = setup.var("DM_MARK", &folder.text("mark"));
+    (setup, folder)
+}
+
+#[test]
+fn a_worker_that_says_stopping_is_replaced_while_it_still_lives() {
+    let script = first("say READY=1; say STOPPING=1; say STOPPING=1; echo said", "say READY=1");
+    let (setup, _folder) = with_mark(Setup::notifying(&script));
+    let mut master = setup.ready();
+    master.printed("said");
+    master.rewind();
+    let first = master.next("worker ready");
+    let second = master.next("worker ready");
+    assert_ne!(first.field("worker"), second.field("worker"));
+    assert_eq!(master.count("worker exited"), 0);
+    assert_eq!(master.count("worker disconnected"), 1, "{}", master.tail());
+    kill(first.number("pid"), Signal::TERM);
+    master.next("worker exited");
+    assert_eq!(master.stop(), 0);
+}
+
+#[test]
+fn a_worker_that_falls_silent_is_replaced() {
+    let script = first("say READY=1; say WATCHDOG=1", "say \"READY=1\nWATCHDOG_USEC=0\"");
+    let (setup, _folder) =
+        with_mark(Setup::notifying(&format!("echo usec=$WATCHDOG_USEC; {script}")));
+    let master = setup.set("WATCHDOG", "500ms").ready();
+    let again = master.next("worker starting");
+    assert_eq!(again.field("why").as_deref(), Some("predecessor silent"));
+    master.next("worker ready");
+    master.next("worker exited");
+    assert!(master.so_far().iter().any(|line| line.text == "usec=500000"), "{}", master.tail());
+}
+
+#[test]
+fn a_worker_that_finds_itself_broken_is_replaced() {
+    let script = first("say READY=1; say WATCHDOG=trigger", "say READY=1");
+    let (setup, _folder) = with_mark(Setup::notifying(&script));
+    let master = setup.start();
+    master.next("worker to be replaced");
+    let again = master.next("worker starting");
+    assert_eq!(again.field("why").as_deref(), Some("predecessor silent"));
+    master.next("worker ready");
+    master.next("worker exited");
+}
+
+#[test]
+fn a_worker_that_asks_for_more_time_gets_it() {
+    let script = format!("say EXTEND_TIMEOUT_USEC=50000000; sleep 1.5; say READY=1; {IDLE}");
+    let master = Setup::notifying(&script).set("START_TIMEOUT", "1s").ready();
+    assert_eq!(master.count("worker starting"), 1);
+}
+
+#[test]
+fn nonsense_is_counted_and_changes_nothing() {
+    let script = format!("tool nonsense; echo sent; read go <$DM_GO; say READY=1; {IDLE}");
+    let folder = crate::harness::Folder::new();
+    let go = folder.text("go");
+    assert!(std::process::Command::new("mkfifo").arg(&go).status().unwrap().success());
+    let mut master = Setup::notifying(&script).var("DM_GO", &go).start();
+    master.printed("sent");
+    assert_eq!(master.count("worker ready"), 0, "{}", master.tail());
+    assert_eq!(master.count("worker sends nonsense to its notify socket"), 1);
+    std::fs::write(&go, "go\n").unwrap();
+    master.next("worker ready");
+    assert_eq!(master.stop(), 0);
+}
+
+#[test]
+fn a_process_outside_of_the_workers_group_cannot_speak_for_it() {
+    let script = format!(
+        "tool outsider READY=1; tool outsider X_RESTART=1; echo spoke; say READY=1; {IDLE}"
+    );
+    let master = Setup::notifying(&script).start();
+    master.printed("spoke");
+    assert_eq!(master.count("worker ready"), 0, "{}", master.tail());
+    master.next("worker ready");
+    assert_eq!(master.count("worker to be replaced"), 0);
+}
+
+#[test]
+fn what_a_worker_said_of_itself_stands_beside_its_end() {
+    let script = format!("say READY=1; say 'STATUS=no more oil'; say ERRNO=28; {}", "exit 9");
+    let (setup, _folder) = with_mark(Setup::notifying(&first(&script, "say READY=1")));
+    let master = setup.start();
+    master.next("worker says it fails");
+    let exited = master.next("worker exited");
+    assert_eq!(exited.field("reason").as_deref(), Some("no more oil"));
+    assert_eq!(exited.number("code"), 9);
+}
+
+#[test]
+fn einhorns_acknowledgement_means_ready() {
+    let script = format!("echo $EINHORN_FD_COUNT; tool einhorn; {IDLE}");
+    Setup::new(&script).set("READY", "auto").set("LISTEN", "tcp://127.0.0.1:0").ready();
+}
+
+#[test]
+fn a_worker_that_says_ready_after_it_was_told_to_stop_is_not_ready() {
+    let script =
+        "trap 'say READY=1; echo too late' TERM; echo up; while :; do sleep 600 & wait $!; done";
+    let master =
+        Setup::notifying(script).set("START_TIMEOUT", "1s").set("KILL_TIMEOUT", "2s").start();
+    master.printed("too late");
+    master.next("killing worker");
+    assert_eq!(master.count("worker ready"), 0, "{}", master.tail());
+}

@@ -1,0 +1,69 @@
+//! Connections, when those who serve them come and go.
+
+use crate::harness::{Client, Setup};
+
+fn server(workers: &str, balance: &str) -> crate::harness::Master {
+    let setup = Setup::new("serve").set("READY", "auto").set("LISTEN", "tcp://127.0.0.1:0");
+    let master = setup.set("WORKERS", workers).set("BALANCE", balance).start();
+    master.next("every worker ready");
+    master
+}
+
+#[test]
+fn a_slow_request_is_finished_before_its_worker_is_told_to_stop() {
+    let mut master = server("1", "slot");
+    let address = master.address();
+    let mut slow = Client::say(address, "hold");
+    master.printed("holding");
+    let old = Client::say(address, "hello").answer();
+    master.roll();
+    let new = Client::say(address, "hello").answer();
+    assert_ne!(new[0], old[0]);
+    assert_eq!(master.count("worker exited"), 0);
+    slow.more("go on");
+    assert_eq!(slow.answer()[0], old[0]);
+    let exited = master.next("worker exited");
+    assert_eq!(exited.number("pid"), old[0]);
+    assert_eq!(master.stop(), 0);
+}
+
+#[test]
+fn nobody_waits_for_a_worker_that_said_it_stops() {
+    let mut master = server("2", "slot");
+    let address = master.address();
+    let leaver = Client::say(address, "stopping").answer()[0];
+    master.next("worker disconnected");
+    // It accepts nobody any more, so each of these must come to somebody else, at once.
+    let began = std::time::Instant::now();
+    for _ in 0..40 {
+        assert_ne!(Client::say(address, "hello").answer()[0], leaver);
+    }
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+    assert_eq!(master.count("worker exited"), 0);
+    let code = master.stop();
+    assert_eq!(code, 0, "{}", master.tail());
+}
+
+#[test]
+fn a_worker_that_is_killed_costs_the_next_connections_nothing() {
+    let master = server("2", "slot");
+    let address = master.address();
+    let victim = Client::say(address, "hello").answer()[0];
+    crate::harness::kill(victim, rustix::process::Signal::KILL);
+    master.next("worker exited");
+    for _ in 0..20 {
+        assert_ne!(Client::say(address, "hello").answer()[0], victim);
+    }
+    master.next("worker ready");
+}
+
+#[test]
+fn a_shared_queue_is_served_through_a_roll() {
+    let mut master = server("2", "shared");
+    let address = master.address();
+    let old = Client::say(address, "hello").answer();
+    master.roll();
+    let new = Client::say(address, "hello").answer();
+    assert!(new[2] > old[2]);
+    assert_eq!(master.stop(), 0);
+}
