@@ -61,9 +61,11 @@ impl Master {
     pub(super) fn read_watch(&mut self) {
         let at = self.now.saturating_add(QUIET_FOR);
         if let Some(watch) = &mut self.watch {
-            // What changed is asked of the content, once it is quiet.
-            let _ = watch.watcher.drain();
-            watch.look_at = Some(at);
+            // What changed is asked of the content, once it is quiet. What happens beside it, in the
+            // directories that lead there, must not keep us from looking.
+            if !watch.watcher.drain().is_empty() {
+                watch.look_at = Some(at);
+            }
         }
     }
 
