@@ -123,8 +123,10 @@ impl Master {
         if child.is_leaving || replace(&mut child.heard.farewell, true) {
             return;
         }
-        journal::disconnected(id, child);
         self.steered(|listeners| listeners.steer_off(id));
+        if let Some(child) = self.children.get(id) {
+            journal::disconnected(id, child);
+        }
         self.facts.push(Event::Worker(id, WorkerEvent::Disconnected));
     }
 
