@@ -84,6 +84,25 @@ fn a_watched_file_that_changes_starts_a_roll_and_one_that_does_not_starts_none()
 }
 
 #[test]
+fn a_busy_place_above_a_watched_file_holds_no_roll_up() {
+    let folder = Folder::new();
+    let file = folder.write("below/config", "first");
+    let master = Setup::new("exec sleep 600").set("WATCH", &file).ready();
+    folder.write("below/config", "second");
+    std::thread::scope(|scope| {
+        let noise = scope.spawn(|| {
+            let began = std::time::Instant::now();
+            while master.count("roll requested") == 0 && began.elapsed().as_secs() < 20 {
+                drop(folder.write("beside", "noise"));
+                std::fs::remove_file(folder.at("beside")).unwrap();
+            }
+        });
+        noise.join().unwrap();
+    });
+    assert_eq!(master.count("roll requested"), 1, "{}", master.tail());
+}
+
+#[test]
 fn a_swapped_data_link_as_kubernetes_makes_it_starts_a_roll() {
     let folder = Folder::new();
     folder.write("mount/..one/KEY", "one");
@@ -99,6 +118,8 @@ fn a_swapped_data_link_as_kubernetes_makes_it_starts_a_roll() {
     master.printed("key=one");
     folder.link("mount/..data", "..two");
     master.printed("key=two");
+    master.next("every worker ready");
+    master.next("every worker ready");
     assert_eq!(master.count("roll requested"), 1, "{}", master.tail());
 }
 
