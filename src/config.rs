@@ -126,6 +126,8 @@ pub(crate) struct Config {
     pub(crate) oom_score_adj: Option<i32>,
     /// What a worker gets when the master dies.
     pub(crate) pdeathsig: Option<Signal>,
+    /// Whether Node programs are taught to tell keep-alive clients before they go.
+    pub(crate) node_keepalive: bool,
     /// The age past which a worker is replaced.
     pub(crate) max_lifetime: Option<Duration>,
     /// The memory, in bytes, past which a worker is replaced.

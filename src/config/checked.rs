@@ -100,6 +100,7 @@ fn worker(config: &mut Config, reader: &mut Reader<'_>) {
     reader.set("NICE", &mut config.nice, some(within(-20..=19)));
     reader.set("OOM_SCORE_ADJ", &mut config.oom_score_adj, some(within(-1000..=1000)));
     reader.set("PDEATHSIG", &mut config.pdeathsig, some(signal::any));
+    reader.set("NODE_KEEPALIVE", &mut config.node_keepalive, switch);
 }
 
 fn outside(config: &mut Config, reader: &mut Reader<'_>) {
@@ -155,6 +156,7 @@ const fn blank() -> Config {
         nice: None,
         oom_score_adj: None,
         pdeathsig: None,
+        node_keepalive: false,
         max_lifetime: None,
         max_memory: None,
         output: Output::Inherit,

@@ -34,7 +34,7 @@ raw! {
     listen balance contract ready start_timeout watchdog
     restart_signal surge max_draining canary on_failed_roll start_attempts backoff watch
     stop_signal kill_timeout stop_timeout shutdown_delay
-    chdir env_dir before_fork user no_new_privs nice oom_score_adj pdeathsig
+    chdir env_dir before_fork user no_new_privs nice oom_score_adj pdeathsig node_keepalive
     output log log_format control http
 }
 

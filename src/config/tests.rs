@@ -77,6 +77,7 @@ const TABLE: &[Row] = &[
     ("NICE", |c| c.nice.is_none(), &[("-5", |c| c.nice == Some(-5))], &["20", "-21", "low"]),
     ("OOM_SCORE_ADJ", |c| c.oom_score_adj.is_none(), &[("500", |c| c.oom_score_adj == Some(500))], &["1001", "1e3"]),
     ("PDEATHSIG", |c| c.pdeathsig.is_none(), &[("KILL", |c| c.pdeathsig.unwrap().number() == 9)], &["0", "65"]),
+    ("NODE_KEEPALIVE", |c| !c.node_keepalive, &[("on", |c| c.node_keepalive)], &["yes please"]),
     ("OUTPUT", |c| c.output == Output::Inherit, &[("json", |c| c.output == Output::Json)], &["file"]),
     ("LOG", |c| c.log.to_string() == "info", &[("warn,roll=debug", |c| c.log.level == Level::Warn && c.log.targets.len() == 1)], &["loud", "a=b"]),
     ("LOG_FORMAT", |c| c.log_format == LogFormat::Auto, &[("bunyan", |c| c.log_format == LogFormat::Bunyan)], &["xml"]),

@@ -6,6 +6,7 @@
 
 mod listeners;
 mod peer;
+pub(crate) mod preload;
 
 use std::{
     collections::BTreeMap,
@@ -88,12 +89,15 @@ impl Source {
 
 impl Cluster {
     /// A primary without workers.
-    pub(crate) fn new(options: Options) -> Result<Self, Errno> {
+    ///
+    /// `lent` are the sockets that programs may ask for with `listen({fd})`, by that number.
+    pub(crate) fn new(mut options: Options, lent: BTreeMap<i32, OwnedFd>) -> Result<Self, Errno> {
+        options.allowed.extend(lent.keys());
         Ok(Self {
             primary: Primary::new(options),
             poll: Poll::new()?,
             peers: BTreeMap::new(),
-            listeners: Listeners::default(),
+            listeners: Listeners::new(lent),
             connections: BTreeMap::new(),
             next_connection: 0,
             retry_at: None,
@@ -190,7 +194,6 @@ impl Cluster {
     }
 
     /// How the workers stand.
-    #[cfg_attr(not(test), expect(dead_code, reason = "status shows it"))]
     pub(crate) fn members(&self) -> impl Iterator<Item = MemberView> + '_ {
         self.primary.members()
     }

@@ -44,6 +44,8 @@ const SWALLOWERS: &[&str] = &[
 ];
 /// Container inits that take options and then a command.
 const INITS: &[&str] = &["tini", "tini-static", "docker-init", "dumb-init", "catatonit"];
+/// Node's options that are followed by a value.
+const VALUED: &[&[u8]] = &[b"-r", b"--require", b"--import", b"--loader", b"-C", b"--conditions"];
 const SHELLS: &[&str] = &["sh", "bash", "dash", "ash", "busybox"];
 
 /// Finds out what a command runs. `head` gives the beginning of an executable as execvp(3) would
@@ -58,8 +60,10 @@ fn look(command: &[&[u8]], head: &dyn Fn(&OsStr) -> Option<Vec<u8>>, depth: u8) 
     let Some(depth) = depth.checked_sub(1) else { return Program::Other };
     let path = Path::new(OsStr::from_bytes(program));
     let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-    if let Some(known) = runtime(name) {
-        return known;
+    match runtime(name) {
+        Some(Program::Node) => return node_script(arguments).unwrap_or(Program::Node),
+        Some(known) => return known,
+        None => {}
     }
     if name == "env" {
         return look(after_env(arguments), head, depth);
@@ -79,6 +83,24 @@ fn look(command: &[&[u8]], head: &dyn Fn(&OsStr) -> Option<Vec<u8>>, depth: u8) 
         Some(_) if contains(&text, b"exec \"$@\"") => look(arguments, head, depth),
         Some(interpreter) => look(&interpreter, head, depth),
     }
+}
+
+/// A swallower that is started by its file, as `node /usr/lib/node_modules/npm/bin/npm-cli.js start`.
+fn node_script(arguments: &[&[u8]]) -> Option<Program> {
+    let mut words = arguments.iter();
+    let mut script = words.next()?;
+    while script.starts_with(b"-") {
+        if VALUED.contains(script) {
+            words.next();
+        }
+        script = words.next()?;
+    }
+    // A program of the user's may have any name, but those are installed as commands.
+    let path = Some(Path::new(OsStr::from_bytes(script)))
+        .filter(|path| path.parent().is_some_and(|parent| parent.ends_with("bin")))?;
+    let name = path.file_stem()?.to_str()?;
+    let name = name.strip_suffix("-cli").unwrap_or(name);
+    SWALLOWERS.iter().find(|known| **known == name).map(|known| Program::Swallower(known))
 }
 
 fn runtime(name: &str) -> Option<Program> {
@@ -190,6 +212,7 @@ mod tests {
             "nodejs|a.js",
             "node22|a.js",
             "node-26.1|a.js",
+            "node|forever.js",
         ] {
             assert_eq!(seen(command), Program::Node, "{command}");
         }
@@ -228,6 +251,9 @@ mod tests {
             ("sh|-c|npm run serve", "npm"),
             ("npx|tsx|a.ts", "npx"),
             ("nodemon|a.js", "nodemon"),
+            ("node|/usr/lib/node_modules/npm/bin/npm-cli.js|start", "npm"),
+            ("node|-r|x|--inspect|/opt/yarn/bin/yarn.js|start", "yarn"),
+            ("tini|--|node|node_modules/pm2/bin/pm2|start", "pm2"),
         ] {
             assert_eq!(seen(command), Program::Swallower(name), "{command}");
         }

@@ -189,6 +189,7 @@ fn bunyan_field(name: &str) -> &str {
 
 /// What the original library said, for whoever watches for it.
 fn bunyan_message<'a>(message: &'a str, others: &[(&str, Value)]) -> &'a str {
+    let is = |name: &str, value: &str| others.iter().any(|(have, is)| *have == name && is == value);
     let is_boot = others.iter().any(|(name, value)| *name == "boot" && *value == true);
     match message {
         "every worker ready" if is_boot => "Cluster ready",
@@ -197,6 +198,7 @@ fn bunyan_message<'a>(message: &'a str, others: &[(&str, Value)]) -> &'a str {
         "worker starting" => "Creating new worker",
         "worker ready" => "Worker listening",
         "roll started" => "Restart requested",
+        "draining worker" if is("why", "stop") => "Stopping worker",
         "draining worker" => "Restarting worker",
         "worker disconnected" => "Worker disconnected",
         "worker exited" => "Worker exited",

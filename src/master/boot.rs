@@ -37,7 +37,10 @@ use super::{
 };
 use crate::{
     config::{Account, Balance, Config, Warning},
-    contract::{Kind, Readiness, node::Cluster},
+    contract::{
+        Kind, Readiness,
+        node::{Cluster, preload::Preload},
+    },
     log::SharedSink,
     sys::{
         Errno, cgroup, clock,
@@ -176,6 +179,7 @@ fn assemble(
         poll: Poll::new().map_err(software("epoll can't be had"))?,
         signals,
         children: Children::default(),
+        cluster: cluster(&config, found.kind, &listeners)?,
         listeners,
         sources,
         releases: BTreeMap::new(),
@@ -184,7 +188,6 @@ fn assemble(
         capacity: Capacity::new(found.root, &config, found.count.workers, now),
         watch,
         einhorn,
-        cluster: cluster(&config, found.kind)?,
         stdout,
         stderr,
         last_failure: 1,
@@ -236,6 +239,10 @@ fn kit(
 ) -> Kit {
     Kit {
         command: config.command.clone(),
+        preload: runtime
+            .as_ref()
+            .filter(|_| config.node_keepalive && kind == Kind::Node)
+            .and_then(write_preload),
         kind,
         credentials,
         limits: limits(config),
@@ -244,6 +251,14 @@ fn kit(
         output: config.output,
         sockets: runtime,
     }
+}
+
+fn write_preload(directory: &RuntimeDir) -> Option<Preload> {
+    Preload::write(directory.path())
+        .inspect_err(
+            |error| warn!(target: "master", problem = %error, "NODE_KEEPALIVE can't be had"),
+        )
+        .ok()
 }
 
 impl Master {
@@ -278,13 +293,13 @@ impl Master {
     }
 }
 
-fn cluster(config: &Config, kind: Kind) -> Result<Option<Cluster>, Refusal> {
+fn cluster(config: &Config, kind: Kind, listeners: &Listeners) -> Result<Option<Cluster>, Refusal> {
     if kind != Kind::Node {
         return Ok(None);
     }
     let shared = config.balance == Balance::Shared;
     let options = primary::Options { shared, ..primary::Options::default() };
-    Cluster::new(options).map(Some).map_err(software("no cluster can be had"))
+    Cluster::new(options, listeners.lent()).map(Some).map_err(software("no cluster can be had"))
 }
 
 /// Where sockets for workers can be. Of the writable places only /dev/shm is in every image.

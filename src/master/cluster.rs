@@ -19,6 +19,13 @@ use crate::contract::{
 /// How long a Node program gets to end by itself once it is disconnected.
 const GRACE: Duration = Duration::from_secs(1);
 
+const NEVER_ONLINE: &str = "it never took up Node's channel: a program that starts another (npm, \
+                            yarn, nodemon) takes it for itself, so write node app.js; for a program \
+                            that is not Node, CONTRACT=plain";
+const NEVER_LISTENED: &str = "it opened no server through the cluster: a program without servers, or \
+                              with `exclusive` or `reusePort` ones, says process.send('ready'), or \
+                              gets READY=delay:2s";
+
 impl Master {
     pub(super) fn turn_cluster(&mut self) {
         if let Some(cluster) = &mut self.cluster {
@@ -47,7 +54,7 @@ impl Master {
                     warn!(target: "worker", worker = id.get(), problem = %misdeed, "worker goes too far");
                 }
                 News::Remark(id, remark) => {
-                    info!(target: "worker", worker = id.get(), remark = ?remark, "worker remarked");
+                    info!(target: "worker", worker = id.get(), remark = %remark, "worker remarked");
                 }
                 News::Opened(address) => info!(target: "listener", address, "listening"),
                 News::Closed(address) => info!(target: "listener", address, "closed"),
@@ -67,7 +74,10 @@ impl Master {
             WorkerEvent::Disconnected if child.is_leaving => return,
             WorkerEvent::Disconnected => journal::disconnected(id, child),
             WorkerEvent::RestartRequested => journal::asked(id, child, "it asked"),
-            WorkerEvent::Drained => return self.leave_to_itself(id),
+            WorkerEvent::Drained => {
+                journal::disconnected(id, child);
+                return self.leave_to_itself(id);
+            }
             _ => {}
         }
         self.facts.push(Event::Worker(id, event));
@@ -81,6 +91,20 @@ impl Master {
             child.drain =
                 Some(Drain { began: now, look_at: now.saturating_add(GRACE), connections: None });
         }
+    }
+
+    /// What to look at when a Node program was not ready in time.
+    pub(super) fn explain_lateness(&self, id: WorkerId) {
+        if self.readiness != Readiness::Listening {
+            return;
+        }
+        let views = self.cluster.iter().flat_map(Cluster::members);
+        let hint = match views.into_iter().find(|view| view.member == id.get()) {
+            Some(view) if !view.is_online => NEVER_ONLINE,
+            Some(view) if view.keys.is_empty() => NEVER_LISTENED,
+            _ => return,
+        };
+        warn!(target: "worker", worker = id.get(), hint, "worker never listened");
     }
 
     /// Who serves in a slot now, whose servers a successor must have as well.

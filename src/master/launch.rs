@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     config::Output,
-    contract::{self, Kind, systemd::Link},
+    contract::{self, Kind, node::preload::Preload, systemd::Link},
     sys::{
         Errno, Pid,
         host::{self, RuntimeDir},
@@ -39,6 +39,9 @@ pub(crate) struct Kit {
     pub(crate) kind: Kind,
     pub(crate) credentials: Option<Credentials>,
     pub(crate) limits: Limits,
+    /// What Node loads before a worker's program. Stands before the directory that it lies in, and
+    /// so goes first.
+    pub(crate) preload: Option<Preload>,
     /// Where sockets for workers are made; nothing where no place would do.
     pub(crate) sockets: Option<RuntimeDir>,
     /// Where einhorn's acknowledgements are taken.
@@ -132,8 +135,7 @@ impl Kit {
             // Behind NOTIFY_FD.
             let number = next_fd(&fds);
             fds.push((number, channel.as_fd()));
-            let variables = contract::node::variables(name.worker, number);
-            environment.extend(variables.map(|(name, value)| (name.into(), value.into())));
+            self.introduce(&mut environment, name.worker, number);
         }
         let (outlets, ends) = self.outlets()?;
         fds.extend([1, 2].into_iter().zip(ends.iter().map(AsFd::as_fd)));
@@ -186,6 +188,17 @@ impl Kit {
                 string(OsStr::from_bytes(&word))
             })
             .collect()
+    }
+
+    /// Tells a Node program that it has a channel, and what to load first.
+    fn introduce(&self, environment: &mut Environment, worker: WorkerId, number: RawFd) {
+        let variables = contract::node::variables(worker, number);
+        environment.extend(variables.map(|(name, value)| (name.into(), value.into())));
+        if let Some(preload) = &self.preload {
+            let name = OsStr::new("NODE_OPTIONS");
+            let options = preload.options(environment.get(name).map(OsString::as_os_str));
+            environment.insert(name.into(), options);
+        }
     }
 
     /// Every way to tell a worker of its sockets.

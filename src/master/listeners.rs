@@ -6,6 +6,7 @@
 //! what waits in one waits for the next worker that sits there.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::Duration,
@@ -142,6 +143,20 @@ impl Listeners {
             .collect()
     }
 
+    /// Copies of the stream sockets that all workers share, by their number in a worker. No call on
+    /// them waits any more, here or there: a worker that waits for a connection is deaf to us.
+    pub(crate) fn lent(&self) -> BTreeMap<i32, OwnedFd> {
+        (FIRST_FD..)
+            .zip(&self.entries)
+            .filter(|(_, listener)| !matches!(listener.address, Address::Udp(_)))
+            .filter_map(|(fd, listener)| {
+                let copy = listener.common.as_ref()?.try_clone().ok()?;
+                sockets::set_nonblocking(copy.as_fd(), true).ok()?;
+                Some((fd, copy))
+            })
+            .collect()
+    }
+
     /// Lets new connections come to a worker.
     pub(crate) fn steer_in(&mut self, worker: WorkerId) -> Result<(), SteerError> {
         self.set_live(worker, true)
@@ -238,6 +253,7 @@ impl Listener {
             backlog: entry.backlog,
             v6only: entry.v6only,
             reuse_port: entry.reuseport || is_lane,
+            reuse_address: false,
             mode: entry.mode,
             uid: entry.user.as_ref().map(|who| uid(root, who)).transpose().map_err(owner)?,
             gid: entry.group.as_ref().map(|who| gid(root, who)).transpose().map_err(owner)?,

@@ -30,6 +30,9 @@ impl Master {
             Action::Start { .. } | Action::Announce(_) | Action::Exit(_) => None,
         };
         journal::decided(action, subject, self.is_booting);
+        if let Action::Terminate { worker, cause: LeaveCause::Late } = action {
+            self.explain_lateness(worker);
+        }
         match action {
             Action::Start { worker, slot, generation, .. } => {
                 self.start(Name { worker, slot, generation });

@@ -62,6 +62,8 @@ pub(crate) struct Options {
     pub(crate) v6only: Option<bool>,
     /// Whether several sockets share the port, each with its own accept queue.
     pub(crate) reuse_port: bool,
+    /// Whether a UDP port that others hold may be taken as well (Node's `reuseAddr`); TCP always may after a restart.
+    pub(crate) reuse_address: bool,
     /// Permissions of a unix socket's file; by default what the umask leaves.
     pub(crate) mode: Option<u32>,
     /// Owner of a unix socket's file.
@@ -161,8 +163,8 @@ fn inet(at: SocketAddr, kind: SocketType, options: &Options) -> Result<OwnedFd, 
         // Set either way: net.ipv6.bindv6only may have turned the default around.
         sockopt::set_ipv6_v6only(&fd, options.v6only.unwrap_or(!at.ip().is_unspecified()))?;
     }
-    if kind == SocketType::STREAM {
-        // Connections of a former master in TIME_WAIT don't keep the port. For UDP the same option would let others steal it.
+    if kind == SocketType::STREAM || options.reuse_address {
+        // Connections of a former master in TIME_WAIT don't keep the port. For UDP the same option lets others steal it.
         sockopt::set_socket_reuseaddr(&fd, true)?;
     }
     sockopt::set_socket_reuseport(&fd, options.reuse_port)?;

@@ -83,4 +83,12 @@ pub(super) const WORKER: &[Setting] = &[
         allowed: "a signal by name or number",
         example: "SIGTERM",
     },
+    Setting {
+        name: "NODE_KEEPALIVE",
+        form: Form::Switch,
+        default: "off",
+        meaning: "Node: while draining, Connection: close for keep-alive clients",
+        allowed: "on, off",
+        example: "on",
+    },
 ];

@@ -20,13 +20,16 @@ const EAFNOSUPPORT: i32 = -97;
 const EADDRINUSE: i32 = -98;
 const EADDRNOTAVAIL: i32 = -99;
 
-/// libuv's flag for UDP sockets that share a port.
+/// libuv's flags for UDP sockets that take a port which others hold.
+const UDP_REUSE_ADDRESS: u32 = 4;
 const UDP_REUSE_PORT: u32 = 8;
 
 #[derive(Debug)]
 struct Socket {
     fd: OwnedFd,
     address: Address,
+    /// It is one of `LISTEN`'s, whose file stays when no worker serves it.
+    is_lent: bool,
 }
 
 /// Every socket, by its number.
@@ -35,9 +38,16 @@ pub(super) struct Listeners {
     sockets: BTreeMap<u64, Socket>,
     /// Those from which nothing could be accepted for want of descriptors.
     deaf: BTreeSet<u64>,
+    /// The sockets of `LISTEN`, by the number that each has in a worker.
+    lent: BTreeMap<i32, OwnedFd>,
 }
 
 impl Listeners {
+    /// None yet but those that programs may ask for with `listen({fd})`.
+    pub(super) fn new(lent: BTreeMap<i32, OwnedFd>) -> Self {
+        Self { lent, ..Self::default() }
+    }
+
     pub(super) fn get(&self, number: u64) -> Option<BorrowedFd<'_>> {
         self.sockets.get(&number).map(|socket| socket.fd.as_fd())
     }
@@ -54,24 +64,33 @@ impl Listeners {
         target: &Target,
         backlog: Option<u32>,
     ) -> Result<Option<SockName>, i32> {
-        let (address, options) = wish(target)?;
-        let options = Options { backlog, ..options };
-        let fd = sockets::listen(&address, &options).map_err(|error| errno(error.fault))?;
-        let address = sockets::local_address(fd.as_fd()).unwrap_or(address);
-        let name = match &address {
+        let socket = match target {
+            Target::Fd(fd) => self.borrow(*fd)?,
+            _ => open(target, backlog)?,
+        };
+        let name = match &socket.address {
             Address::Tcp(at) => {
                 Some(SockName { address: at.ip().to_string(), port: at.port(), v6: at.is_ipv6() })
             }
             _ => None,
         };
-        self.sockets.insert(number, Socket { fd, address });
+        self.sockets.insert(number, socket);
         Ok(name)
+    }
+
+    /// A socket of `LISTEN`; of our other descriptors, none is for them.
+    fn borrow(&self, fd: i32) -> Result<Socket, i32> {
+        let of_ours = self.lent.get(&fd).and_then(|lent| lent.try_clone().ok()).ok_or(EBADF)?;
+        let address = sockets::local_address(of_ours.as_fd()).map_err(|_| EINVAL)?;
+        Ok(Socket { fd: of_ours, address, is_lent: true })
     }
 
     /// Closes a socket, and removes its file.
     pub(super) fn close(&mut self, number: u64) {
         self.deaf.remove(&number);
-        if let Some(Socket { address: Address::Unix(path), .. }) = self.sockets.remove(&number) {
+        if let Some(Socket { address: Address::Unix(path), is_lent: false, .. }) =
+            self.sockets.remove(&number)
+        {
             // Somebody may have taken it away already.
             let _ = std::fs::remove_file(path);
         }
@@ -84,6 +103,14 @@ impl Listeners {
     pub(super) fn take_deaf(&mut self) -> BTreeSet<u64> {
         std::mem::take(&mut self.deaf)
     }
+}
+
+fn open(target: &Target, backlog: Option<u32>) -> Result<Socket, i32> {
+    let (address, options) = wish(target)?;
+    let options = Options { backlog, ..options };
+    let fd = sockets::listen(&address, &options).map_err(|error| errno(error.fault))?;
+    let address = sockets::local_address(fd.as_fd()).unwrap_or(address);
+    Ok(Socket { fd, address, is_lent: false })
 }
 
 /// Where a server wants to listen, in the words of [`sockets`].
@@ -102,6 +129,7 @@ fn wish(target: &Target) -> Result<(Address, Options), i32> {
             let options = Options {
                 v6only: (flags & 1 == 1).then_some(true),
                 reuse_port: flags & UDP_REUSE_PORT != 0,
+                reuse_address: flags & UDP_REUSE_ADDRESS != 0,
                 ..Options::default()
             };
             (Address::Udp(at(&host, *port)?), options)
@@ -109,7 +137,6 @@ fn wish(target: &Target) -> Result<(Address, Options), i32> {
         Target::Path { path, readable_all, writable_all } => {
             path_wish(path, *readable_all, *writable_all)
         }
-        // Of our own descriptors, none is for them.
         Target::Fd(_) => return Err(EBADF),
     })
 }

@@ -61,7 +61,7 @@ fn has_node() -> bool {
 impl World {
     fn new(program: &str, options: Options) -> Self {
         Self {
-            cluster: Cluster::new(options).unwrap(),
+            cluster: Cluster::new(options, BTreeMap::new()).unwrap(),
             app: text(program),
             pids: BTreeMap::new(),
             next: 0,

@@ -31,7 +31,7 @@ const QUERY: &str = r#"{"cmd":"NODE_CLUSTER","act":"queryServer","index":0,"data
 
 impl Pair {
     fn new() -> Self {
-        let mut cluster = Cluster::new(Options::default()).unwrap();
+        let mut cluster = Cluster::new(Options::default(), BTreeMap::new()).unwrap();
         let mut ends = [GOOD, BAD]
             .map(|worker| UnixStream::from(cluster.join(clock::now(), worker, None).unwrap()));
         for end in &mut ends {

@@ -96,6 +96,8 @@ pub(super) struct Member {
 pub struct MemberView {
     /// Its number.
     pub member: u64,
+    /// Whether it has taken up its channel, as a Node program does that is not started by another.
+    pub is_online: bool,
     /// Whether it takes connections.
     pub is_serving: bool,
     /// Whether it has been found ready.
@@ -211,6 +213,7 @@ impl Member {
     pub(super) fn view(&self, member: u64) -> MemberView {
         MemberView {
             member,
+            is_online: self.progress != Progress::Silent,
             is_serving: self.phase == Phase::Serving,
             is_ready: self.progress == Progress::Ready,
             unanswered: self.handed.len(),

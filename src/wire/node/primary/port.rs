@@ -240,3 +240,30 @@ pub enum Remark {
     /// It was found ready without servers that its predecessor had.
     FewerServers,
 }
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::IsBun => f.write_str(
+                "it is Bun, whose HTTP servers bind by themselves: workers meet on one port",
+            ),
+            Self::Malformed => f.write_str("a line on the Node channel was no message"),
+            Self::Starved => f.write_str(
+                "it has no descriptor left (RLIMIT_NOFILE), and gets nothing for a while",
+            ),
+            Self::Refused { key, errno } => {
+                let why = match errno {
+                    -98 => "EADDRINUSE",
+                    -99 => "EADDRNOTAVAIL",
+                    -13 => "EACCES",
+                    -9 => "EBADF: listen({fd}) is for the sockets of LISTEN",
+                    _ => return write!(f, "it can't have the server {key} (errno {errno})"),
+                };
+                write!(f, "it can't have the server {key}: {why}")
+            }
+            Self::FewerServers => f.write_str(
+                "it serves less than its predecessor, and says nothing more: taken as ready",
+            ),
+        }
+    }
+}
