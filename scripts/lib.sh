@@ -59,24 +59,35 @@ bounded() {
 
 apt_updated=
 
+# Runs a command as root.
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    else
+        command -v sudo >/dev/null || die "not root, and no sudo: as root, $*"
+        sudo "$@"
+    fi
+}
+
+apt_install() {
+    command -v apt-get >/dev/null || die "this is no Debian: install $*"
+    say "installing Debian's $*"
+    if [ -z "$apt_updated" ]; then
+        as_root apt-get update -qq </dev/null >&2
+        apt_updated=yes
+    fi
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "$@" </dev/null >&2
+}
+
 # ensure COMMAND PACKAGE...: installs Debian's packages unless the command is there already.
 ensure() {
-    local command=$1 become=()
+    local command=$1
     shift
     PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
     command -v "$command" >/dev/null && return
-    command -v apt-get >/dev/null || die "$command is missing and this is no Debian: install $*"
-    if [ "$(id -u)" != 0 ]; then
-        command -v sudo >/dev/null || die "$command is missing: as root, apt-get install $*"
-        become=(sudo)
-    fi
-    say "$command is missing: installing Debian's $*"
-    if [ -z "$apt_updated" ]; then
-        ${become[@]+"${become[@]}"} apt-get update -qq </dev/null >&2
-        apt_updated=yes
-    fi
-    DEBIAN_FRONTEND=noninteractive ${become[@]+"${become[@]}"} \
-        apt-get install -y -qq --no-install-recommends "$@" </dev/null >&2
+    say "$command is missing"
+    apt_install "$@"
     command -v "$command" >/dev/null || die "$* did not bring $command"
 }
 

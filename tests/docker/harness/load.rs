@@ -1,5 +1,7 @@
 //! The strict client in a container of its own, in the network of the one that it sends load to.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use super::docker::{docker, docker_fails, image, label, text_of};
@@ -41,6 +43,21 @@ impl Drop for Load {
 
 /// What became of every request.
 pub(crate) struct Report(Value);
+
+/// One line: every class that occurred, the longest gap, and the first failures one by one.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "gap {:.0} ms", self.gap())?;
+        for kind in ["one_shot", "keep_alive"] {
+            write!(f, "; {kind} idle_closed={}", self.0[kind]["idle_closed"])?;
+            let classes = self.0[kind]["classes"].as_object().into_iter().flatten();
+            for (class, count) in classes.filter(|(_, count)| **count != 0) {
+                write!(f, " {class}={count}")?;
+            }
+        }
+        write!(f, "; {}", self.0["failures"])
+    }
+}
 
 impl Report {
     /// A number of the report, by its JSON pointer.

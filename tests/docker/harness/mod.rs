@@ -1,9 +1,9 @@
 //! Containers, their logs, load on them, and directories of releases, for tests to read like
 //! a session at a terminal.
 
-mod container;
+pub(crate) mod container;
 mod docker;
-mod load;
+pub(crate) mod load;
 mod log;
 mod releases;
 
