@@ -48,6 +48,13 @@ const INITS: &[&str] = &["tini", "tini-static", "docker-init", "dumb-init", "cat
 const VALUED: &[&[u8]] = &[b"-r", b"--require", b"--import", b"--loader", b"-C", b"--conditions"];
 const SHELLS: &[&str] = &["sh", "bash", "dash", "ash", "busybox"];
 
+/// Whether a program is a shell: one that runs a command and tells it nothing.
+pub(crate) fn is_shell(program: &str) -> bool {
+    let name = Path::new(program).file_name().and_then(OsStr::to_str).unwrap_or_default();
+    // A login shell's name begins with a hyphen.
+    SHELLS.contains(&name.trim_start_matches('-'))
+}
+
 /// Finds out what a command runs. `head` gives the beginning of an executable as execvp(3) would
 /// find it.
 pub(crate) fn recognise(command: &[OsString], head: &dyn Fn(&OsStr) -> Option<Vec<u8>>) -> Program {

@@ -45,6 +45,11 @@ impl Capacity {
         Self { root, proc, last, look_at, weigh_at }
     }
 
+    /// /proc, where there is one.
+    pub(crate) const fn proc(&self) -> Option<&Dir> {
+        self.proc.as_ref()
+    }
+
     pub(crate) fn deadline(&self) -> Option<Duration> {
         self.look_at.into_iter().chain(self.weigh_at).min()
     }

@@ -63,8 +63,8 @@ pub(crate) struct Child {
     pub(crate) is_ready: bool,
     /// Whether it was told to go, in any way: its end is nobody's fault then.
     pub(crate) is_leaving: bool,
-    /// Whether it got the stop signal: twice would mean "at once" to many servers.
-    pub(crate) is_signalled: bool,
+    /// Who of it got the stop signal.
+    pub(crate) told: Told,
     /// While its connections are being waited for: when to look again.
     pub(crate) drain: Option<Drain>,
     /// What it says of itself.
@@ -89,6 +89,18 @@ pub(crate) struct Once {
     pub(crate) farewell: bool,
     /// A descriptor too many for the store.
     pub(crate) overflow: bool,
+}
+
+/// Who of a worker's process group was told to stop. Nobody is told twice, which would mean "at once"
+/// to many servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// It serves.
+    Nobody,
+    /// The first process, whose affair the others are while it lives.
+    First,
+    /// All of it.
+    All,
 }
 
 /// The state of READY=exec or READY=delay for one worker.
@@ -125,7 +137,7 @@ impl Child {
             started: now,
             is_ready: false,
             is_leaving: false,
-            is_signalled: false,
+            told: Told::Nobody,
             drain: None,
             status: None,
             end: None,
@@ -147,6 +159,35 @@ impl Child {
     /// Whether it is the worker itself, and not yet a hook that runs before it.
     pub(crate) const fn is_program(&self) -> bool {
         !matches!(self.stage, Stage::Hook { .. })
+    }
+
+    /// The process that matters: the first one, unless it said that another does.
+    pub(crate) fn main_process(&self) -> Pid {
+        self.main.unwrap_or_else(|| self.pid())
+    }
+
+    /// Asks it to stop, once. A server's first process tells its others, of which some take the same
+    /// signal for "at once" (uWSGI's workers: 19 requests cut in 5 rolls). A shell tells nobody.
+    pub(crate) fn stop(&mut self, signal: i32, is_shell: bool) {
+        match self.told {
+            Told::Nobody if is_shell => {
+                self.told = Told::All;
+                self.signal(signal);
+            }
+            Told::Nobody => {
+                self.told = Told::First;
+                let _ = signals::kill(self.main_process(), signal);
+            }
+            Told::First | Told::All => {}
+        }
+    }
+
+    /// Asks those who have outlived the first process, if only that was asked.
+    pub(crate) fn stop_rest(&mut self, signal: i32) {
+        if self.told == Told::First {
+            self.told = Told::All;
+            self.signal(signal);
+        }
     }
 
     /// Sends a signal to the whole of it. A group that is gone has nothing to be told.

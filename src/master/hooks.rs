@@ -15,7 +15,7 @@ use tracing::{error, warn};
 
 use super::{
     Master,
-    children::{Child, End, Probe},
+    children::{Child, End, Probe, Told},
     launch::{Kit, LaunchError, Name},
     source::Source,
 };
@@ -133,7 +133,7 @@ impl Master {
             return;
         };
         let problem = child.exec_status.as_ref().and_then(exec_problem);
-        let is_leaving = child.is_leaving || child.is_signalled;
+        let is_leaving = child.is_leaving || child.told != Told::Nobody;
         match problem {
             None if status.code() == Some(0) && !is_leaving => self.start_process(name),
             problem => {

@@ -11,12 +11,15 @@ use dutch_master::{
 
 use super::{
     Master,
-    children::{Child, End, Probe, Stage},
+    children::{Child, End, Probe, Stage, Told},
     journal,
     launch::{Launched, Name},
     source::Source,
 };
-use crate::sys::{Pid, poll::Interest, spawn::Spawned};
+use crate::{
+    contract::program::is_shell,
+    sys::{Pid, poll::Interest, proc, spawn::Spawned},
+};
 
 /// SIGKILL.
 const KILL: i32 = 9;
@@ -156,14 +159,14 @@ impl Master {
         self.tell_to_stop(id);
     }
 
-    /// Sends the stop signal, once: many servers take a second one for "at once".
+    /// Sends the stop signal, once. Without /proc nobody knows who is a shell: then all are told.
     pub(super) fn tell_to_stop(&mut self, id: WorkerId) {
         let signal = self.config.stop_signal.number();
-        if let Some(child) = self.children.get_mut(id)
-            && !std::mem::replace(&mut child.is_signalled, true)
-        {
-            child.signal(signal);
-        }
+        let Some(child) = self.children.get_mut(id) else { return };
+        let is_orphaned = matches!(child.stage, Stage::Orphaned { .. });
+        let proc = self.capacity.proc();
+        let program = proc.and_then(|proc| proc::program(proc, child.main_process()));
+        child.stop(signal, is_orphaned || program.is_none_or(|program| is_shell(&program)));
     }
 
     fn kill(&mut self, id: WorkerId) {
@@ -171,7 +174,7 @@ impl Master {
         if let Some(child) = self.children.get_mut(id) {
             child.drain = None;
             // A hook that has just succeeded must not lead to a process after this.
-            child.is_signalled = true;
+            child.told = Told::All;
             child.signal(KILL);
         }
     }

@@ -6,7 +6,7 @@ use dutch_master::{Event, Recycle, WorkerEvent, WorkerId};
 
 use super::{
     Master,
-    children::{Probe, Stage},
+    children::{Probe, Stage, Told},
     journal,
     output::{Printer, Stream},
     source::Source,
@@ -37,7 +37,7 @@ impl Master {
     pub(super) fn on_ready(&mut self, id: WorkerId) {
         let now = self.now;
         let Some(child) = self.children.get_mut(id) else { return };
-        let is_going = child.is_leaving || child.is_signalled;
+        let is_going = child.is_leaving || child.told != Told::Nobody;
         if child.is_ready || is_going || matches!(child.stage, Stage::Orphaned { .. }) {
             return;
         }

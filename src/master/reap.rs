@@ -55,6 +55,7 @@ impl Master {
             cluster.exited(self.now, id);
             self.hear_cluster();
         }
+        let signal = self.config.stop_signal.number();
         let Some(child) = self.children.get_mut(id) else { return };
         let end = child.end.take().unwrap_or(End::Exited(status));
         journal::ended(id, child, &end);
@@ -65,7 +66,10 @@ impl Master {
         child.end = Some(end);
         if is_gone(group) {
             self.dismiss(id);
-        } else if !child.is_leaving {
+            return;
+        }
+        child.stop_rest(signal);
+        if !child.is_leaving {
             self.steered(|listeners| listeners.steer_off(id));
             self.facts.push(Event::Worker(id, WorkerEvent::Disconnected));
         }

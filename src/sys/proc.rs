@@ -50,6 +50,12 @@ pub(crate) fn groups(proc: &Dir, groups: &[Pid]) -> Vec<Usage> {
     sums
 }
 
+/// The first word of a process's command line: of a script, its interpreter. Nothing when it is gone.
+pub(crate) fn program(proc: &Dir, pid: Pid) -> Option<String> {
+    let words = read(proc, pid, "cmdline")?;
+    words.split('\0').next().filter(|word| !word.is_empty()).map(str::to_owned)
+}
+
 fn pids(proc: &Dir) -> impl Iterator<Item = Pid> {
     let entries = proc.entries().into_iter().flatten().flatten();
     entries.filter_map(|entry| Pid::new(entry.file_name().to_str()?.parse().ok()?))
@@ -142,6 +148,19 @@ mod tests {
         assert_eq!(found[0].processes, 3);
         assert!(found[0].resident > 2 * alone.resident);
         assert_eq!(found[1], Usage::default());
+    }
+
+    #[test]
+    fn the_program_of_a_script_is_its_interpreter() {
+        let mut command = Command::new("/bin/sh");
+        let mut child = command.args(["-c", "read x"]).stdin(Stdio::piped()).spawn().unwrap();
+        // Between fork and exec it is still ourselves.
+        while program(&proc(), pid(&child)).is_none_or(|word| word != "/bin/sh") {
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(program(&proc(), pid(&child)), None);
     }
 
     #[test]
