@@ -35,7 +35,7 @@ const HYPERCORN: Server = Server {
 
 const UWSGI: Server = Server {
     command: "uwsgi-core --ini /srv/uwsgi.ini",
-    stop_signal: "HUP",
+    stop_signal: "TERM",
     ready: "notify",
     idle: Idle::Left,
 };
@@ -78,6 +78,16 @@ const PUMA_CLUSTER: Server = Server {
 
 const JAVA: Server = Server {
     command: "/srv/java/bin/java -XX:TieredStopAtLevel=1 -cp /srv/classes Server",
+    stop_signal: "TERM",
+    ready: "notify",
+    idle: Idle::Left,
+};
+
+const BEHIND_A_SHELL: Server =
+    Server { command: "/srv/wrapper.sh", stop_signal: "TERM", ready: "notify", idle: Idle::Left };
+
+const BEHIND_A_LAUNCHER: Server = Server {
+    command: "/usr/bin/python3 /srv/wrapper.py /dutch-master exec -- /worker delay=1",
     stop_signal: "TERM",
     ready: "notify",
     idle: Idle::Left,
@@ -184,6 +194,16 @@ fn java_on_descriptor_0_loses_nothing_on_a_shared_queue() {
 #[test]
 fn java_on_descriptor_0_loses_nothing_in_slots() {
     JAVA.loses_nothing_in_slots();
+}
+
+#[test]
+fn a_server_behind_a_shell_loses_nothing_in_slots() {
+    BEHIND_A_SHELL.loses_nothing_in_slots();
+}
+
+#[test]
+fn a_server_behind_a_launcher_loses_nothing_in_slots() {
+    BEHIND_A_LAUNCHER.loses_nothing_in_slots();
 }
 
 #[test]
