@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn values_are_completed_where_they_can_be_listed() {
         let of = |name| values(settings::named(name).unwrap());
-        assert_eq!(of("BALANCE"), ["auto", "slot", "shared"]);
+        assert_eq!(of("BALANCE"), ["auto", "slot", "shared", "round-robin"]);
         assert!(of("WORKERS").is_empty());
     }
 }

@@ -13,6 +13,8 @@ use crate::sys::{
 
 /// A release is many files, and a mounted `ConfigMap` is swapped in several steps.
 const QUIET_FOR: Duration = Duration::from_secs(1);
+/// What never rests is looked at all the same.
+const AT_LATEST: Duration = Duration::from_secs(10);
 
 /// The watched paths and what they held last.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct Watch {
     watcher: Watcher,
     paths: Vec<(PathBuf, Fingerprint)>,
     look_at: Option<Duration>,
+    /// When to look at the latest, once something has happened.
+    at_latest: Option<Duration>,
 }
 
 impl Watch {
@@ -32,7 +36,7 @@ impl Watch {
             watcher.add(path).map_err(|errno| fault(path, errno))?;
             held.push((path.clone(), fingerprint(path)));
         }
-        Ok(Self { watcher, paths: held, look_at: None })
+        Ok(Self { watcher, paths: held, look_at: None, at_latest: None })
     }
 
     pub(crate) fn deadline(&self) -> Option<Duration> {
@@ -59,12 +63,13 @@ impl Watch {
 
 impl Master {
     pub(super) fn read_watch(&mut self) {
-        let at = self.now.saturating_add(QUIET_FOR);
+        let (at, latest) =
+            (self.now.saturating_add(QUIET_FOR), self.now.saturating_add(AT_LATEST));
         if let Some(watch) = &mut self.watch {
             // What changed is asked of the content, once it is quiet. What happens beside it, in the
             // directories that lead there, must not keep us from looking.
             if !watch.watcher.drain().is_empty() {
-                watch.look_at = Some(at);
+                watch.look_at = Some(at.min(*watch.at_latest.get_or_insert(latest)));
             }
         }
     }
@@ -75,7 +80,7 @@ impl Master {
         else {
             return;
         };
-        watch.look_at = None;
+        (watch.look_at, watch.at_latest) = (None, None);
         if let Some(path) = watch.changed() {
             self.request_roll(&format!("{} changed", path.display()));
         }

@@ -181,6 +181,37 @@ fn a_release_that_dies_right_after_it_was_ready_fails_the_roll() {
 }
 
 #[test]
+fn a_roll_asked_for_before_the_boot_has_lasted_goes_back_to_what_serves() {
+    let mut world = puppets(2);
+    for id in world.ids() {
+        world.does(id, WorkerEvent::Ready);
+    }
+    let first = world.fleet.wanted();
+    world.restart();
+    let failed = |world: &World| {
+        world.milestones.iter().any(|m| matches!(m, Milestone::RollFailed { .. }))
+    };
+    for _ in 0..20 {
+        if failed(&world) {
+            break;
+        }
+        for id in in_state(&world, Starting) {
+            let mut all = world.fleet.workers();
+            let is_young = all.any(|view| view.worker == id && Some(view.generation) > first);
+            drop(all);
+            world.does(id, WorkerEvent::Ready);
+            if is_young {
+                world.does(id, WorkerEvent::Exited);
+            }
+        }
+        world.wait(100);
+    }
+    assert!(failed(&world));
+    assert_eq!((world.fleet.wanted(), world.exit), (first, None));
+    assert!(world.serving() >= 1);
+}
+
+#[test]
 fn a_generation_given_up_on_does_not_take_over_after_all() {
     let mut world = puppets_with(3, Rules { surge: Surge::Count(two()), ..rules() });
     all_ready(&mut world);
