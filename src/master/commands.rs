@@ -56,9 +56,27 @@ impl Master {
         if is_first || urgency == Urgency::Immediate {
             let is_immediate = urgency == Urgency::Immediate;
             info!(target: "master", signal, immediate = is_immediate, "stopping");
+            self.hurry_those_who_leave();
         }
         self.hooks.release_boot();
         self.facts.push(Event::Command(Command::Stop(urgency)));
+    }
+
+    /// Workers on their way out wait for their clients to go by themselves; when everybody stops,
+    /// it is for them to send the clients away. Node's have been told to disconnect already.
+    fn hurry_those_who_leave(&mut self) {
+        if self.cluster.is_some() {
+            return;
+        }
+        let leaves = |child: &super::children::Child| child.is_leaving || child.heard.farewell;
+        let leaving: Vec<_> =
+            self.children.iter().filter(|(_, child)| leaves(child)).map(|(id, _)| id).collect();
+        for id in leaving {
+            if let Some(child) = self.children.get_mut(id) {
+                child.drain = None;
+            }
+            self.tell_to_stop(id);
+        }
     }
 
     /// Starts a roll, unless a command has to say first how many workers there shall be.

@@ -63,8 +63,7 @@ impl Watch {
 
 impl Master {
     pub(super) fn read_watch(&mut self) {
-        let (at, latest) =
-            (self.now.saturating_add(QUIET_FOR), self.now.saturating_add(AT_LATEST));
+        let (at, latest) = (self.now.saturating_add(QUIET_FOR), self.now.saturating_add(AT_LATEST));
         if let Some(watch) = &mut self.watch {
             // What changed is asked of the content, once it is quiet. What happens beside it, in the
             // directories that lead there, must not keep us from looking.

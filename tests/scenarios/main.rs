@@ -188,9 +188,8 @@ fn a_roll_asked_for_before_the_boot_has_lasted_goes_back_to_what_serves() {
     }
     let first = world.fleet.wanted();
     world.restart();
-    let failed = |world: &World| {
-        world.milestones.iter().any(|m| matches!(m, Milestone::RollFailed { .. }))
-    };
+    let failed =
+        |world: &World| world.milestones.iter().any(|m| matches!(m, Milestone::RollFailed { .. }));
     for _ in 0..20 {
         if failed(&world) {
             break;
