@@ -157,3 +157,21 @@ fn kubernetes_service_links_are_ignored_in_silence() {
     );
     assert_eq!((code(&output), err(&output)), (0, String::new()));
 }
+
+#[test]
+fn exec_becomes_a_command_that_finds_its_sockets() {
+    let sockets = [("LISTEN_FDS", "2"), ("LISTEN_FDNAMES", "http:admin"), ("LISTEN_PID", "1")];
+    let words = ["exec", "--", "/bin/sh", "-c", "test $LISTEN_PID = $$ && echo {fd:admin}"];
+    let output = run(&sockets, &words);
+    assert_eq!((code(&output), out(&output)), (0, "4\n".to_owned()), "{}", err(&output));
+}
+
+#[test]
+fn exec_of_what_cannot_be_exits_as_a_shell_does() {
+    for (command, expected) in [("/no/such/program", 127), ("/etc/passwd", 126), ("{fd:http}", 64)]
+    {
+        let output = run(&[], &["exec", command]);
+        assert_eq!(code(&output), expected, "{command}: {}", err(&output));
+        assert!(err(&output).starts_with("dutch-master: "), "{}", err(&output));
+    }
+}

@@ -83,13 +83,4 @@ mod tests {
         );
         assert!(sockets(variables(&[("LISTEN_FDS", "-7")]).into_iter()).is_empty());
     }
-
-    #[test]
-    fn a_command_that_cannot_be_is_told_as_a_shell_tells_it() {
-        let none = || std::iter::empty();
-        assert_eq!(become_command(&["/no/such/program".into()], none()).0, 127);
-        assert_eq!(become_command(&["/etc/passwd".into()], none()).0, 126);
-        let (code, problem) = become_command(&["x".into(), "{fd:http}".into()], none());
-        assert_eq!(code, 64, "{problem}");
-    }
 }

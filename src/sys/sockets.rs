@@ -170,6 +170,8 @@ fn inet(at: SocketAddr, kind: SocketType, options: &Options) -> Result<OwnedFd, 
     sockopt::set_socket_reuseport(&fd, options.reuse_port)?;
     net::bind(&fd, &at)?;
     if kind == SocketType::STREAM {
+        // Accepted connections inherit it. Servers set it themselves, but not on sockets whose kind they are not told.
+        sockopt::set_tcp_nodelay(&fd, true)?;
         net::listen(&fd, backlog(options))?;
     }
     Ok(fd)
