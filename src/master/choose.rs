@@ -22,6 +22,14 @@ use crate::{
 /// A plain worker that lives so long is taken to work: nothing better can be known of it.
 const PLAIN_DELAY: Duration = Duration::from_secs(1);
 
+const SHARE_PORT: &str = "WORKERS=1, or servers that share their port (reusePort: true)";
+const SHARE_PORT_OR_NODE: &str = "CONTRACT=node if the servers are node:http's or node:net's; else \
+                                  WORKERS=1, or servers that share their port (reusePort: true)";
+
+fn alone(problem: &str, remedy: &str) {
+    warn!(target: "master", problem, remedy, "no Node cluster");
+}
+
 /// Which contract, and why.
 pub(super) fn contract(config: &Config, path: Option<&OsStr>) -> (Kind, &'static str) {
     match config.contract {
@@ -37,10 +45,10 @@ pub(super) fn contract(config: &Config, path: Option<&OsStr>) -> (Kind, &'static
             let problem = program::advice(name, &config.command);
             warn!(target: "master", problem, "no Node cluster");
         }
-        Program::Bun | Program::Deno => {
-            let problem = "the servers of Bun and Deno bind by themselves";
-            warn!(target: "master", problem, remedy = "WORKERS=1, or let them share ports", "no Node cluster");
-        }
+        Program::Bun => alone("Bun's HTTP servers bind by themselves", SHARE_PORT),
+        // Those of node:http and node:net do take their place in a cluster, but nothing shows which
+        // of the two a program has.
+        Program::Deno => alone("Deno.serve binds by itself", SHARE_PORT_OR_NODE),
         Program::Other => {}
     }
     if config.listen.is_empty() {
