@@ -197,7 +197,7 @@ fn bunyan_message<'a>(message: &'a str, others: &[(&str, Value)]) -> &'a str {
         "starting" => "Starting cluster",
         "worker starting" => "Creating new worker",
         "worker ready" => "Worker listening",
-        "roll started" => "Restart requested",
+        "roll requested" => "Restart requested",
         "draining worker" if is("why", "stop") => "Stopping worker",
         "draining worker" => "Restarting worker",
         "worker disconnected" => "Worker disconnected",

@@ -44,7 +44,10 @@ impl Master {
             Action::Terminate { worker, cause } => self.terminate(worker, cause),
             Action::Kill { worker, .. } => self.kill(worker),
             Action::Announce(milestone) => {
-                self.is_booting &= !matches!(milestone, Milestone::Settled(_));
+                // A roll that begins before the boot has settled ends it.
+                let ends_boot =
+                    matches!(milestone, Milestone::Settled(_) | Milestone::RollStarted { .. });
+                self.is_booting &= !ends_boot;
                 if let (Milestone::Settled(_), Some(cluster)) = (milestone, &mut self.cluster) {
                     cluster.settled(self.now);
                 }
