@@ -1,4 +1,5 @@
 //! dutch-master: argv in, exit code out.
+#![cfg_attr(not(test), no_main)]
 
 mod cli;
 mod config;
@@ -12,20 +13,20 @@ mod sys;
 use std::{
     ffi::OsString,
     io::{Write, stderr, stdout},
-    process::ExitCode,
 };
 
 use config::{Invocation, Verb, Warning};
 
-fn main() -> ExitCode {
+/// Called with the command line by [`sys::entry`]; returns the exit code.
+#[cfg_attr(test, expect(dead_code, reason = "tests have a main of their own"))]
+fn start(words: Vec<OsString>) -> u8 {
     sys::panic::install();
-    let words: Vec<OsString> = std::env::args_os().collect();
     if let Some(code) = solo::called(&words, std::env::vars_os()) {
-        return ExitCode::from(code);
+        return code;
     }
     let is_spelled_out = words.get(1).is_some_and(|word| word == "run");
     let loaded = config::load(std::env::vars_os(), words.into_iter().skip(1));
-    ExitCode::from(match loaded {
+    match loaded {
         Ok((invocation, _))
             if invocation.verb == Verb::Run && !is_spelled_out && is_personal(&invocation) =>
         {
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
             say(&mut stderr(), &cli::complaint(&faults));
             config::exit_code(&faults)
         }
-    })
+    }
 }
 
 /// Settings that say nothing about a fleet.

@@ -8,6 +8,8 @@ pub(crate) mod channel;
 pub(crate) mod clock;
 pub(crate) mod connection;
 pub(crate) mod diag;
+#[cfg(not(test))]
+mod entry;
 pub(crate) mod host;
 pub(crate) mod kin;
 pub(crate) mod limits;

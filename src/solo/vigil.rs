@@ -7,13 +7,17 @@ use super::voice::{Line, Note};
 use super::{Options, Variables, Whom, start};
 use crate::sys::reap::{self, ExitStatus};
 use crate::sys::signals::{
-    self, CHLD, CONT, HUP, INT, KILL, QUIT, Queue, STOP, TERM, TSTP, TTIN, TTOU,
+    self, CHLD, CONT, HUP, INT, KILL, QUIT, Queue, Received, STOP, TERM, TSTP, TTIN, TTOU,
 };
 use crate::sys::spawn::{self, ExecResult, Group, SpawnError};
 use crate::sys::{Pid, clock, host, kin, terminal};
 
 /// After SIGKILL for everybody, who is still there hangs in the kernel and is not waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The first quiet moment, in which the start's memory is given back: a child that ends sooner is not
+/// worth the work.
+const QUIET: Duration = Duration::from_millis(100);
 
 /// Runs `command` to its end and returns our exit code.
 pub(super) fn run(command: &[OsString], variables: &Variables, options: &Options) -> u8 {
@@ -28,6 +32,7 @@ pub(super) fn run(command: &[OsString], variables: &Variables, options: &Options
         leaving: None,
         has_terminal: options.group == Group::Foreground && terminal::is_terminal(),
         sent_stop: false,
+        is_slim: false,
     };
     options.preface.iter().for_each(Line::print);
     vigil.prepare();
@@ -57,6 +62,8 @@ struct Vigil<'a> {
     has_terminal: bool,
     /// Somebody had us stop the child.
     sent_stop: bool,
+    /// The start's memory has been given back.
+    is_slim: bool,
 }
 
 /// The child is dead, others are not.
@@ -99,7 +106,6 @@ impl Vigil<'_> {
         let (pid, error) = match self.attempt(command, variables) {
             Ok(()) => {
                 spawn::let_go(&[]);
-                kin::forget_the_start();
                 return Ok(());
             }
             Err(failed) => failed,
@@ -133,7 +139,7 @@ impl Vigil<'_> {
         loop {
             let wake = self.leaving.map(|leaving| leaving.until).or(self.kill_at);
             let timeout = wake.map(|at| at.saturating_sub(clock::now()));
-            if let Some(received) = self.queue.next(timeout) {
+            if let Some(received) = self.next(timeout) {
                 let is_plain = received.uid.is_none();
                 self.take(received.signal, is_plain);
                 if received.signal == CHLD
@@ -146,6 +152,20 @@ impl Vigil<'_> {
                 return code;
             }
         }
+    }
+
+    /// The next signal, if one comes in time. When none has come for a while, the start is over.
+    fn next(&mut self, timeout: Option<Duration>) -> Option<Received> {
+        let is_shorter = timeout.is_some_and(|timeout| timeout < QUIET);
+        if self.is_slim || is_shorter {
+            return self.queue.next(timeout);
+        }
+        let received = self.queue.next(Some(QUIET));
+        if received.is_none() {
+            kin::forget_the_start();
+            self.is_slim = true;
+        }
+        received
     }
 
     /// Passes a signal on. SIGCHLD only if it is not `plain`, that is, if somebody sent it.
@@ -201,7 +221,7 @@ impl Vigil<'_> {
     /// Reaps all who are dead. Returns the code to leave with, if it is time.
     fn reap(&mut self) -> Option<u8> {
         let mut ended = None;
-        while let Some((pid, status)) = reap::reap() {
+        while let Some((pid, status)) = reap::reap_status() {
             self.say(Note::Reaped(pid, status));
             if Some(pid) == self.child {
                 ended = Some((pid, status));
@@ -290,9 +310,9 @@ impl Vigil<'_> {
     /// Nothing but reaping, until somebody says that it is over.
     fn pause(&mut self) -> u8 {
         loop {
-            match self.queue.next(None).map(|received| received.signal) {
+            match self.next(None).map(|received| received.signal) {
                 Some(TERM | INT) => return 0,
-                Some(CHLD) => while reap::reap().is_some() {},
+                Some(CHLD) => while reap::reap_status().is_some() {},
                 _ => {}
             }
         }

@@ -75,6 +75,12 @@ pub(crate) fn reap() -> Option<(Pid, ExitStatus)> {
     wait(-1)
 }
 
+/// The same without what the dead has used, which costs the kernel a walk over its threads.
+pub(crate) fn reap_status() -> Option<(Pid, ExitStatus)> {
+    let (pid, raw) = wait4(-1, ptr::null_mut())?;
+    Some((pid, ExitStatus::from_raw(raw)))
+}
+
 /// The same for one child only, leaving the others to be reaped elsewhere.
 pub(crate) fn reap_one(pid: Pid) -> Option<(Pid, ExitStatus)> {
     wait(pid.get())
@@ -97,21 +103,25 @@ pub(crate) fn has_children() -> bool {
 }
 
 fn wait(whom: i32) -> Option<(Pid, ExitStatus)> {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    let (pid, raw) = wait4(whom, usage.as_mut_ptr())?;
+    // SAFETY: all bytes zero are a valid rusage, and the kernel has filled it in.
+    let usage = unsafe { usage.assume_init() };
+    Some((pid, ExitStatus { raw, usage: Usage::of(&usage) }))
+}
+
+/// `usage` is null or a live place.
+fn wait4(whom: i32, usage: *mut libc::rusage) -> Option<(Pid, i32)> {
     loop {
         let mut raw = 0;
-        let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-        // SAFETY: both pointers are to live, writable places of the right type; WNOHANG returns at once.
-        let found = unsafe {
-            libc::wait4(whom, ptr::from_mut(&mut raw), libc::WNOHANG, usage.as_mut_ptr())
-        };
+        // SAFETY: both pointers are null or to live, writable places of the right type; WNOHANG returns
+        // at once.
+        let found = unsafe { libc::wait4(whom, ptr::from_mut(&mut raw), libc::WNOHANG, usage) };
         if found == -1 && nix::errno::Errno::last() == nix::errno::Errno::EINTR {
             continue;
         }
         // Zero: children, but none is dead. -1: no children (ECHILD).
-        let pid = Pid::new(found)?;
-        // SAFETY: all bytes zero are a valid rusage, and the kernel has filled it in.
-        let usage = unsafe { usage.assume_init() };
-        return Some((pid, ExitStatus { raw, usage: Usage::of(&usage) }));
+        return Some((Pid::new(found)?, raw));
     }
 }
 
