@@ -105,7 +105,8 @@ ensure_node() { ensure node nodejs; }
 engine_label=${DM_LABEL:-org.dutch-master.run=$$-$RANDOM}
 export DM_LABEL=$engine_label
 
-# A container engine that answers: the one that runs, or a private one that ends with this script.
+# A container engine that answers: the one that runs, or a private one, which gets the arguments as
+# dockerd's options and ends with this script.
 # Containers that carry $DM_LABEL and images whose name begins with dm-test-$$- go in either case.
 ensure_engine() {
     if command -v docker >/dev/null && docker info >/dev/null 2>&1; then
@@ -114,7 +115,7 @@ ensure_engine() {
         ensure dockerd docker.io
         ensure iptables iptables
         ensure docker docker.io
-        start_engine
+        start_engine "$@"
     fi
     undo clean_engine
     export DOCKER_BUILDKIT=0 DOCKER_CLI_HINTS=false
@@ -139,7 +140,7 @@ start_engine() {
     setsid dockerd --data-root "$engine/data" --exec-root "$engine/exec" --pidfile "$engine/pid" \
         -H "unix://$engine/docker.sock" --bridge=none --iptables=false --ip6tables=false \
         --ip-masq=false --exec-opt native.cgroupdriver=cgroupfs \
-        --cgroup-parent "/$(basename "$engine")" >"$engine/log" 2>&1 </dev/null &
+        --cgroup-parent "/$(basename "$engine")" "$@" >"$engine/log" 2>&1 </dev/null &
     engine_pid=$!
     export DOCKER_HOST=unix://$engine/docker.sock
     for tries in $(seq 300); do

@@ -19,6 +19,7 @@ mod configuration;
 mod exit_codes;
 mod failed_releases;
 mod hardened;
+mod init;
 mod limits;
 mod listeners;
 mod quiet;

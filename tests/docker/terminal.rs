@@ -12,7 +12,12 @@ use crate::harness::{Setup, together};
 /// Runs `/probe tty` in a container at a terminal and types `keys` once it has asked; the exit code and
 /// what stood on the terminal.
 fn typed(command: &str, keys: &[u8]) -> (i32, String) {
-    let words = Setup::command(command).words(&["--rm", "--interactive", "--tty"]).join(" ");
+    at_terminal(&Setup::command(command).words(&["--rm", "--interactive", "--tty"]), keys)
+}
+
+/// The same with everything that stands behind `docker`.
+pub(crate) fn at_terminal(words: &[String], keys: &[u8]) -> (i32, String) {
+    let words = words.join(" ");
     let mut script = Command::new("timeout")
         .args(["60", "script", "--quiet", "--return", "--command", &format!("docker {words}")])
         .arg("/dev/null")
@@ -63,4 +68,13 @@ fn control_c_at_a_terminal_reaches_the_command_and_not_the_master() {
     let _company = together();
     let (code, text) = typed("/probe tty", b"\x03");
     assert_eq!(code, 130, "{text}");
+}
+
+#[test]
+fn control_z_does_not_stop_what_nobody_could_continue() {
+    let _company = together();
+    for command in ["/probe tty", "init /probe tty"] {
+        let (code, text) = typed(command, b"\x1ahello\n");
+        assert!(text.contains("you said hello") && code == 5, "{text}");
+    }
 }

@@ -9,7 +9,7 @@ mod releases;
 
 pub(crate) use self::{
     container::{Container, Setup},
-    docker::{docker, docker_fails, image},
+    docker::{docker, docker_fails, image, label},
     load::Load,
     log::Entry,
     releases::Releases,
