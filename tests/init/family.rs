@@ -47,6 +47,16 @@ fn wait_all_ends_in_time_whoever_does_not_listen() {
 }
 
 #[test]
+fn signals_that_come_while_waiting_go_to_everybody_who_is_left() {
+    let script = "init=$PPID; trap 'exit 3' WINCH
+        (trap '' TERM; trap 'echo told; exit' USR1; kill -WINCH $$
+            while [ -d /proc/$$ ]; do :; done; kill -USR1 $init; while :; do sleep 0.01; done) &
+        while :; do sleep 0.01; done";
+    let ended = sh("init", &["-w20s"], script);
+    assert_eq!((ended.code, ended.stdout.as_str()), (3, "told\n"), "{ended:?}");
+}
+
+#[test]
 fn the_init_holds_neither_directory_nor_descriptors_and_the_child_has_both() {
     for name in NAMES {
         let script = "until [ $(readlink /proc/$PPID/cwd) = / ]; do :; done

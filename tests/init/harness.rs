@@ -1,9 +1,9 @@
 //! Runs the binary under its names, as PID 1 or not, and never for ever.
 
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The binary.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_dutch-master");
@@ -19,16 +19,20 @@ pub(crate) struct Ended {
 
 /// A link to the binary with a peer's name.
 pub(crate) fn link(name: &str) -> String {
-    static LINKS: OnceLock<PathBuf> = OnceLock::new();
-    let links = LINKS.get_or_init(|| {
-        let links = std::env::temp_dir().join(format!("dutch-master-init-{}", std::process::id()));
-        std::fs::create_dir_all(&links).unwrap();
-        for name in ["tini", "tini-static", "docker-init", "dumb-init", "catatonit"] {
-            let _ = std::os::unix::fs::symlink(BINARY, links.join(name));
-        }
-        links
-    });
-    links.join(name).to_str().unwrap().to_owned()
+    // Cargo's own folder for what tests make; a folder in /tmp would stay behind.
+    let links = Path::new(env!("CARGO_TARGET_TMPDIR")).join("names");
+    std::fs::create_dir_all(&links).unwrap();
+    let (link, new) = (links.join(name), links.join(unique(name)));
+    // Never missing, and always to this very binary, however many tests make it.
+    std::os::unix::fs::symlink(BINARY, &new).unwrap();
+    std::fs::rename(new, &link).unwrap();
+    link.to_str().unwrap().to_owned()
+}
+
+/// A name that no other test has.
+pub(crate) fn unique(name: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// `name` with arguments: `init` is the verb, others are links.

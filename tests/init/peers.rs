@@ -176,3 +176,14 @@ fn dumb_init_gives_a_session_and_ends_what_is_left_of_it() {
     let ended = sh("dumb-init", &[], left);
     assert_eq!((ended.code, ended.stdout.as_str()), (3, "told\n"), "{ended:?}");
 }
+
+#[test]
+fn dumb_init_stops_with_its_session_and_goes_on_with_it() {
+    let script = "\"$@\" & init=$!
+        state() { cut -d' ' -f3 /proc/$1/stat; }
+        until child=$(cat /proc/$init/task/$init/children) && [ \"$child\" ]; do :; done
+        kill -TSTP $init; until [ $(state $init)$(state $child) = TT ]; do :; done
+        kill -CONT $init; until [ $(state $init)$(state $child) = SS ]; do :; done
+        kill $init; wait $init";
+    assert_eq!(run_in(script, &words("dumb-init", &["sleep", "20"])).code, 143);
+}

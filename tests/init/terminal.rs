@@ -4,6 +4,7 @@ use super::harness::{NAMES, words};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::FromRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, Command};
 
 /// A program in a session of its own, and the keyboard and screen of its terminal.
@@ -12,18 +13,23 @@ struct Terminal {
     child: Child,
 }
 
+/// The keyboard and screen of a new terminal, and its name.
+fn pair() -> (File, String) {
+    // SAFETY: numbers only; the new descriptor is ours.
+    unsafe {
+        let side = libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC);
+        assert!(side >= 0 && libc::grantpt(side) == 0 && libc::unlockpt(side) == 0);
+        let mut name = [0; 64];
+        assert_eq!(libc::ptsname_r(side, name.as_mut_ptr(), name.len()), 0);
+        let name = std::ffi::CStr::from_ptr(name.as_ptr()).to_str().unwrap().to_owned();
+        (File::from_raw_fd(side), name)
+    }
+}
+
 impl Terminal {
     /// Runs a shell script with the words as `$@`.
     fn of(script: &str, words: &[String]) -> Self {
-        // SAFETY: numbers only; the new descriptor is ours.
-        let (side, name) = unsafe {
-            let side = libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC);
-            assert!(side >= 0 && libc::grantpt(side) == 0 && libc::unlockpt(side) == 0);
-            let mut name = [0; 64];
-            assert_eq!(libc::ptsname_r(side, name.as_mut_ptr(), name.len()), 0);
-            let name = std::ffi::CStr::from_ptr(name.as_ptr()).to_str().unwrap().to_owned();
-            (File::from_raw_fd(side), name)
-        };
+        let (side, name) = pair();
         let open = || File::options().read(true).write(true).open(&name).unwrap();
         let child = Command::new("timeout")
             .args([
@@ -114,6 +120,25 @@ fn a_hung_up_terminal_ends_child_and_init() {
         terminal.until("ready");
         drop(terminal.side);
         assert_eq!(terminal.child.wait().unwrap().code(), Some(5), "{name}");
+    }
+}
+
+#[test]
+fn a_standard_input_that_hung_up_before_the_start_does_no_harm() {
+    for name in NAMES {
+        let (side, slave) = pair();
+        let flags = libc::O_NOCTTY;
+        let input = File::options().read(true).write(true).custom_flags(flags).open(slave).unwrap();
+        drop(side);
+        let words = words(name, &["--", "sh", "-c", "exit 4"]);
+        let output = Command::new("timeout")
+            .args(["-s", "KILL", "30"])
+            .args(words)
+            .stdin(input)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(4), "{name} {output:?}");
+        assert!(output.stderr.is_empty(), "{name} {output:?}");
     }
 }
 
