@@ -14,6 +14,7 @@ mod environment;
 mod fault;
 mod listen;
 mod nearest;
+mod operating;
 mod parse;
 mod promised;
 mod reader;
@@ -36,7 +37,7 @@ use verb::Takes;
 pub(crate) use account::{Account, ResourceLimit, UserSpec};
 pub(crate) use address::{Address, Inet};
 pub(crate) use choice::{
-    Balance, ContractChoice, Control, FailedRoll, Level, Log, LogFormat, Output, Ready,
+    Balance, ContractChoice, Control, FailedRoll, Level, Log, LogFormat, Output, Ready, ReadyMin,
     SurgeChoice, Workers,
 };
 pub(crate) use fault::{Fault, Source, Warning, exit_code, printable};
@@ -44,7 +45,7 @@ pub(crate) use listen::Listener;
 pub(crate) use report::Row;
 pub(crate) use signal::{Signal, any as signal_of};
 pub(crate) use units::positive as duration_of;
-pub(crate) use verb::{Shell, Verb};
+pub(crate) use verb::{Change, Shell, Verb};
 
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +77,8 @@ pub(crate) struct Config {
     pub(crate) contract: ContractChoice,
     /// What makes a worker ready.
     pub(crate) ready: Ready,
+    /// How many workers must serve for the fleet to be ready.
+    pub(crate) ready_min: ReadyMin,
     /// How long a worker may take to become ready; `None` is for ever.
     pub(crate) start_timeout: Option<Duration>,
     /// How long a ready worker may be silent; `None` is for ever.
@@ -159,6 +162,12 @@ pub(crate) fn load(
         warnings.append(&mut environment.warnings);
         faults.append(&mut environment.faults);
         typed = environment.typed;
+        typed.overlay(line.typed);
+    } else if matches!(line.takes, Takes::Operator | Takes::OperatorAndWord) {
+        // What is wrong with other settings is the master's to say.
+        typed = environment::read(variables).typed;
+        typed.settings.retain(|name, _| operating::knows(name));
+        typed.members.clear();
         typed.overlay(line.typed);
     }
     let (mut config, mut refused) = checked::read(&typed);

@@ -12,7 +12,7 @@ mod sys;
 
 use std::{
     ffi::OsString,
-    io::{Write, stderr, stdout},
+    io::{IsTerminal, Write, stderr, stdout},
 };
 
 use config::{Invocation, Verb, Warning};
@@ -72,8 +72,30 @@ fn act(
             code
         }
         Verb::Init => solo::run(&invocation.config.command, variables, &solo::Options::default()),
-        _ => 64,
+        verb => operate(verb, &invocation.config.control, variables),
     }
+}
+
+/// Asks the running master.
+fn operate(
+    verb: Verb,
+    control: &config::Control,
+    mut variables: impl Iterator<Item = (OsString, OsString)>,
+) -> u8 {
+    let is_terminal = stdout().is_terminal();
+    // <https://no-color.org>
+    let is_plain = variables.any(|(name, value)| name == "NO_COLOR" && !value.is_empty());
+    let outputs = cli::operate::Outputs {
+        out: stdout(),
+        err: stderr(),
+        is_terminal,
+        look: |has_colour| {
+            let width = sys::terminal::width().unwrap_or(cli::screen::WIDEST);
+            cli::screen::Look { width, has_colour }
+        },
+        has_colour: is_terminal && !is_plain,
+    };
+    cli::operate::run(verb, control, outputs).unwrap_or(64)
 }
 
 /// Who closes the pipe early, as head(1) does, has read enough.

@@ -11,22 +11,30 @@
 
 mod boot;
 mod capacity;
+mod checkup;
 mod children;
 mod choose;
+mod client;
 mod cluster;
 mod commands;
+mod control;
 mod drains;
 mod einhorn;
 mod hooks;
+mod http;
 mod journal;
 mod launch;
 mod listeners;
+mod numbers;
 mod obey;
+mod operators;
 mod output;
 mod readiness;
 mod reap;
+mod record;
 mod release;
 mod source;
+mod state;
 mod store;
 mod watch;
 
@@ -41,6 +49,8 @@ use self::{
     hooks::Hooks,
     launch::Kit,
     listeners::Listeners,
+    operators::Operators,
+    record::Record,
     release::{Release, Sources},
     source::Source,
     store::Store,
@@ -95,6 +105,8 @@ pub(crate) struct Master {
     /// Until the fleet has come up once.
     is_booting: bool,
     exit: Option<u8>,
+    record: Record,
+    operators: Operators,
     /// Dropped last: the sockets in its directory remove their files first.
     kit: Kit,
 }
@@ -120,6 +132,7 @@ impl Master {
         self.reap();
         self.look_at_the_clock();
         self.think();
+        self.tell_operators();
         self.report_drops();
     }
 
@@ -150,6 +163,9 @@ impl Master {
             Source::EinhornClient(number) => self.read_einhorn(number),
             Source::Count => self.read_count(),
             Source::Cluster => self.turn_cluster(),
+            Source::Control => self.accept_operators(),
+            Source::Http => self.accept_http(),
+            Source::Client(number) => self.read_client(number),
             Source::Exec(id) => self.read_exec(id),
             Source::Notify(id) => self.read_notify(id),
             Source::ReadyPipe(id) => self.read_ready_pipe(id),
@@ -191,6 +207,7 @@ impl Master {
             self.watch.as_ref().and_then(Watch::deadline),
             self.orphan_deadline(),
             self.cluster.as_ref().and_then(Cluster::deadline),
+            self.operators.deadline(),
         ];
         own.into_iter().flatten().min()
     }
@@ -203,6 +220,7 @@ impl Master {
         self.look_at_capacity();
         self.look_at_watch();
         self.look_at_cluster();
+        self.look_at_operators();
     }
 
     /// Writes what readers of our output take now, and waits for those that are slow.

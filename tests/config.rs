@@ -48,7 +48,7 @@ fn bad_values_exit_78_and_are_told_all_at_once_on_standard_error() {
 
 #[test]
 fn bad_usage_exits_64() {
-    for words in [&[][..], &["--colour"], &["--workers"], &["exec"], &["status"], &["man", "x"]] {
+    for words in [&[][..], &["--colour"], &["--workers"], &["exec"], &["scale"], &["man", "x"]] {
         let output = run(&[], words);
         assert_eq!(code(&output), 64, "{words:?}");
         assert!(err(&output).starts_with("dutch-master: "), "{words:?}");

@@ -8,8 +8,12 @@
     reason = "a test that fails says so by panicking"
 )]
 
+#[path = "wire/control.rs"]
+mod control;
 #[path = "wire/einhorn.rs"]
 mod einhorn;
+#[path = "wire/exposition.rs"]
+mod exposition;
 #[path = "wire/line.rs"]
 mod line;
 #[path = "wire/listen.rs"]

@@ -28,7 +28,7 @@ fn quoted(text: &str) -> String {
 }
 
 fn verbs() -> String {
-    verb::built().map(|word| word.name).collect::<Vec<_>>().join(" ")
+    verb::VERBS.iter().map(|word| word.name).collect::<Vec<_>>().join(" ")
 }
 
 fn shells() -> String {
@@ -107,7 +107,7 @@ fn zsh() -> String {
 
 fn fish() -> String {
     let mut out = String::from("# fish completion for dutch-master\n");
-    for word in verb::built() {
+    for word in verb::VERBS {
         let (name, meaning) = (word.name, quoted(word.meaning));
         let _ = writeln!(
             out,

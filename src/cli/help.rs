@@ -28,7 +28,7 @@ that is no option begins COMMAND.
 pub(crate) fn text() -> String {
     let mut out = String::from(HEAD);
     out.push_str("\nVerbs (as the first word only):\n");
-    for word in verb::built() {
+    for word in verb::VERBS {
         let usage = format!("{} {}", word.name, word.usage);
         entry(&mut out, usage.trim_end(), word.meaning);
     }
@@ -90,7 +90,7 @@ fn entry(out: &mut String, name: &str, meaning: &str) {
 mod tests {
     use super::text;
     use crate::config::settings;
-    use crate::config::verb::{self, Takes};
+    use crate::config::verb;
 
     #[test]
     fn the_help_fits_eighty_columns_and_names_every_option() {
@@ -105,11 +105,11 @@ mod tests {
     }
 
     #[test]
-    fn the_help_lists_a_verb_only_once_it_is_built() {
+    fn the_help_lists_every_verb() {
         let text = text();
         for word in verb::VERBS {
-            let is_listed = text.lines().any(|line| line.starts_with(&format!("  {}", word.name)));
-            assert_eq!(is_listed, word.takes != Takes::Nobody, "{}", word.name);
+            let begins = |line: &str| line.starts_with(&format!("  {}", word.name));
+            assert!(text.lines().any(begins), "{}", word.name);
         }
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn page() -> String {
     out.push_str(".SH NAME\ndutch\\-master \\- restarts a server without losing a request\n");
     out.push_str(".SH SYNOPSIS\n");
     out.push_str(".B dutch\\-master\n[OPTIONS] [\\-\\-] COMMAND [ARG]...\n");
-    for word in verb::built() {
+    for word in verb::VERBS {
         let _ = write!(out, ".br\n.B dutch\\-master {}\n", escaped(word.name));
         if !word.usage.is_empty() {
             let _ = writeln!(out, "{}", escaped(word.usage));
@@ -33,7 +33,7 @@ pub(crate) fn page() -> String {
     }
     section(&mut out, "DESCRIPTION", DESCRIPTION);
     out.push_str(".SH VERBS\nA word is a verb only in the first place.\n");
-    for word in verb::built() {
+    for word in verb::VERBS {
         term(&mut out, word.name, word.meaning);
     }
     out.push_str(".SH OPTIONS\nOptions end at the first word that is none, the command.\n");

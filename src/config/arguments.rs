@@ -9,6 +9,7 @@ use lexopt::{Arg, Parser};
 use super::account::Resource;
 use super::fault::{Fault, Source, Warning};
 use super::nearest;
+use super::operating;
 use super::settings::{self, Form, Setting};
 use super::typed::{Given, Member, Typed};
 use super::verb::{self, Shell, Takes, Verb};
@@ -42,15 +43,7 @@ pub(crate) fn read(arguments: impl Iterator<Item = OsString>) -> CommandLine {
         faults: Vec::new(),
         warnings: Vec::new(),
     };
-    if let Some(word) = first {
-        if word.takes == Takes::Nobody {
-            line.fault(format!(
-                "{0}: this version does not have the verb yet; a program of that name runs with \
-                 dutch-master -- {0}",
-                word.name
-            ));
-            return line;
-        }
+    if first.is_some() {
         words.remove(0);
     } else if let [only] = words.as_slice() {
         line.warnings.extend(doubt(only));
@@ -72,6 +65,13 @@ impl CommandLine {
                 Ok(None) => return,
                 Ok(Some(Arg::Short('h'))) => return self.verb = Verb::Help,
                 Ok(Some(Arg::Short('V'))) => return self.verb = Verb::Version,
+                Ok(Some(Arg::Short(letter)))
+                    if self.takes == Takes::OperatorAndWord && letter.is_ascii_digit() =>
+                {
+                    // `scale -2`: a number, not a letter.
+                    let rest = parser.optional_value().unwrap_or_default();
+                    self.command = vec![format!("-{letter}{}", rest.to_string_lossy()).into()];
+                }
                 Ok(Some(Arg::Short(letter))) => {
                     // What is left of a cluster of letters, as in `-abc`, belongs to it.
                     parser.optional_value();
@@ -101,7 +101,13 @@ impl CommandLine {
             ("version", verb) => *verb = Verb::Version,
             ("json", Verb::Config { json }) => *json = true,
             _ => {
-                if let Some((setting, member)) = named(name).filter(|_| self.takes_settings()) {
+                if let Some(read) = operating::option(&mut self.verb, name, parser) {
+                    self.faults.extend(read.err().map(Fault::Usage));
+                    return false;
+                }
+                if let Some((setting, member)) =
+                    named(name).filter(|(setting, _)| self.takes_setting(setting))
+                {
                     self.read_setting(name, setting, member, parser);
                 } else {
                     parser.optional_value();
@@ -116,8 +122,12 @@ impl CommandLine {
         matches!(self.verb, Verb::Help | Verb::Version)
     }
 
-    const fn takes_settings(&self) -> bool {
-        matches!(self.takes, Takes::SettingsAndCommand | Takes::Settings)
+    fn takes_setting(&self, setting: &Setting) -> bool {
+        match self.takes {
+            Takes::SettingsAndCommand | Takes::Settings => true,
+            Takes::Operator | Takes::OperatorAndWord => operating::knows(setting.name),
+            Takes::Command | Takes::Shell | Takes::Nothing => false,
+        }
     }
 
     /// Reads a setting's value.
@@ -161,7 +171,7 @@ impl CommandLine {
     fn check_words(&mut self) {
         let words = std::mem::take(&mut self.command);
         match (self.verb, self.takes) {
-            (Verb::Help | Verb::Version, _) | (_, Takes::Nobody) => {}
+            (Verb::Help | Verb::Version, _) => {}
             (Verb::Completions(_), _) => match words.as_slice() {
                 [word] => match shell(word) {
                     Some(shell) => self.verb = Verb::Completions(shell),
@@ -172,7 +182,11 @@ impl CommandLine {
                 },
                 _ => self.fault("completions: needs one shell: bash, zsh or fish".to_owned()),
             },
-            (_, Takes::Nothing) => {
+            (verb, Takes::OperatorAndWord) => match operating::word(verb, &words) {
+                Ok(verb) => self.verb = verb,
+                Err(problem) => self.fault(problem),
+            },
+            (_, Takes::Nothing | Takes::Operator) => {
                 if let Some(word) = words.first() {
                     self.fault(format!("{}: too many words", word.to_string_lossy()));
                 }
@@ -231,7 +245,11 @@ fn pair(family: &Setting, value: &OsStr) -> Result<(String, OsString), String> {
 /// Why a flag is refused, with the one that was meant.
 fn unknown(flag: &str) -> String {
     let flags: Vec<String> = settings::all().map(Setting::flag).collect();
-    let known = flags.iter().map(String::as_str).chain(["help", "version", "json"]);
+    let known = flags
+        .iter()
+        .map(String::as_str)
+        .chain(["help", "version", "json"])
+        .chain(operating::OPTIONS);
     match nearest::nearest(&flag.replace('_', "-"), known) {
         Some(known) => format!("--{flag}: unknown option; did you mean --{known}?"),
         None => format!("--{flag}: unknown option; dutch-master --help lists all"),
@@ -248,7 +266,7 @@ fn doubt(only: &OsStr) -> Option<Warning> {
 #[cfg(test)]
 mod tests {
     use super::{CommandLine, read};
-    use crate::config::verb::{Shell, Verb};
+    use crate::config::verb::{Change, Shell, Verb};
     use std::ffi::{OsStr, OsString};
     use std::os::unix::ffi::OsStrExt;
 
@@ -271,6 +289,12 @@ mod tests {
         let late = line(&["--workers=2", "init"]);
         assert_eq!((late.verb, late.command), (Verb::Run, vec![OsString::from("init")]));
         assert_eq!(line(&["config", "--json"]).verb, Verb::Config { json: true });
+        assert_eq!(line(&["scale", "-12"]).verb, Verb::Scale(Change::By(-12)));
+        assert_eq!(line(&["signal", "usr1"]).verb, Verb::Signal(10));
+        let timeout = Some(std::time::Duration::from_secs(90));
+        let reload = line(&["reload", "--timeout", "90s", "--if-generation=4", "--no-wait"]);
+        let wanted = Verb::Reload { wait: false, timeout, if_generation: Some(4) };
+        assert_eq!((reload.verb, reload.faults), (wanted, vec![]));
         assert_eq!(line(&["completions", "fish"]).verb, Verb::Completions(Shell::Fish));
     }
 
@@ -331,7 +355,11 @@ mod tests {
             (&["man", "2"], "2: too many words"),
             (&["exec"], "exec: no command"),
             (&["exec", "--workers=2", "a"], "--workers: unknown option"),
-            (&["status", "--json"], "status: this version does not have the verb yet"),
+            (&["status", "--workers=2"], "--workers: unknown option"),
+            (&["reload", "--tiemout=2m"], "did you mean --timeout?"),
+            (&["scale"], "scale: needs one word"),
+            (&["scale", "0"], "scale 0: "),
+            (&["signal", "SIGNOT"], "signal SIGNOT: "),
         ] {
             let problem = problem(words);
             assert!(problem.contains(meant), "{words:?}: {problem}");

@@ -5,7 +5,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
 use super::choice::{
-    Balance, ContractChoice, Control, FailedRoll, Level, Log, LogFormat, Output, Ready,
+    Balance, ContractChoice, Control, FailedRoll, Level, Log, LogFormat, Output, Ready, ReadyMin,
     SurgeChoice, Workers,
 };
 use super::reader::{self, Reader};
@@ -50,6 +50,7 @@ fn readiness(config: &mut Config, reader: &mut Reader<'_>) {
     reader.set("BALANCE", &mut config.balance, parse::one_of(Balance::NAMES));
     reader.set("CONTRACT", &mut config.contract, parse::one_of(ContractChoice::NAMES));
     reader.set("READY", &mut config.ready, parse::ready);
+    reader.set("READY_MIN", &mut config.ready_min, parse::ready_min);
     reader.set("START_TIMEOUT", &mut config.start_timeout, unless_off(positive));
     reader.set("WATCHDOG", &mut config.watchdog, unless_off(positive));
 }
@@ -131,6 +132,7 @@ const fn blank() -> Config {
         balance: Balance::Auto,
         contract: ContractChoice::Auto,
         ready: Ready::Auto,
+        ready_min: ReadyMin::Count(NonZeroU16::MIN),
         start_timeout: None,
         watchdog: None,
         kill_timeout: Duration::from_secs(1),

@@ -107,6 +107,28 @@ pub(crate) enum SurgeChoice {
     Cpus,
 }
 
+/// How many workers must serve for the fleet to be ready (`READY_MIN`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReadyMin {
+    /// So many, or all of a smaller fleet.
+    Count(NonZeroU16),
+    /// So many per cent of the fleet, 1 to 100.
+    Percent(NonZeroU16),
+}
+
+impl ReadyMin {
+    /// The number for a fleet of this size.
+    pub(crate) fn of(self, workers: u16) -> u16 {
+        match self {
+            Self::Count(count) => count.get().min(workers).max(1),
+            Self::Percent(percent) => {
+                let share = u32::from(workers).saturating_mul(u32::from(percent.get()));
+                u16::try_from(share.div_ceil(100)).unwrap_or(u16::MAX).max(1)
+            }
+        }
+    }
+}
+
 /// What becomes of the slots that a failed roll has replaced already (`ON_FAILED_ROLL`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FailedRoll {

@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::choice::{Control, Level, Log, Ready, SurgeChoice, Workers};
+use super::choice::{Control, Level, Log, Ready, ReadyMin, SurgeChoice, Workers};
 use super::signal::{self, Signal};
 use super::{nearest, units, words};
 
@@ -24,6 +24,15 @@ pub(crate) fn one_of<T: Copy>(
 /// A count from 1.
 pub(crate) fn count(text: &str) -> Result<NonZeroU16, String> {
     NonZeroU16::new(units::number(text)?).ok_or_else(|| "must be at least 1".to_owned())
+}
+
+/// `N`, or `P%` up to 100.
+pub(crate) fn ready_min(text: &str) -> Result<ReadyMin, String> {
+    let Some(percent) = text.strip_suffix('%') else { return count(text).map(ReadyMin::Count) };
+    match count(percent)? {
+        percent if percent.get() > 100 => Err(format!("{percent}% is more than all")),
+        percent => Ok(ReadyMin::Percent(percent)),
+    }
 }
 
 /// `N`, `auto`, `auto*2`, `auto*0.5`, `auto+1`, `auto-1`, `auto*2+1`, `MIN-MAX`.

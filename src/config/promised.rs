@@ -3,7 +3,7 @@
 //! Whoever builds one of them strikes its line here, and names it in the settings table.
 
 use super::Config;
-use super::choice::{ContractChoice, Control};
+use super::choice::ContractChoice;
 use super::fault::Fault;
 use super::reader;
 use super::settings;
@@ -11,11 +11,7 @@ use super::typed::Typed;
 
 /// A fault for every such value.
 pub(crate) fn all(config: &Config, typed: &Typed) -> Vec<Fault> {
-    let asked = [
-        ("CONTRACT", config.contract == ContractChoice::Capture),
-        ("CONTROL", matches!(config.control, Control::Path(_))),
-        ("HTTP", config.http.is_some()),
-    ];
+    let asked = [("CONTRACT", config.contract == ContractChoice::Capture)];
     let names = asked.into_iter().filter(|&(_, is_asked)| is_asked).map(|(name, _)| name);
     names
         .filter_map(|name| Some((settings::named(name)?, typed.settings.get(name)?)))

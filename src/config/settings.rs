@@ -59,13 +59,10 @@ pub(crate) const GROUPS: [Group; 6] = [
     Group { title: "Output", settings: outside::OUTSIDE },
 ];
 
-/// Settings that have no code yet, and so stand in no help; see `promised`.
-const LATER: [&str; 2] = ["CONTROL", "HTTP"];
-
 impl Group {
     /// Its settings that the help shows.
     pub(crate) fn shown(&self) -> impl Iterator<Item = &'static Setting> + use<> {
-        self.settings.iter().filter(|setting| !LATER.contains(&setting.name))
+        self.settings.iter()
     }
 }
 

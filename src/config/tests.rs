@@ -53,6 +53,7 @@ const TABLE: &[Row] = &[
     ("BALANCE", |c| c.balance == Balance::Auto, &[("slot", |c| c.balance == Balance::Slot), ("round-robin", |c| c.balance == Balance::RoundRobin), ("shared", |c| c.balance == Balance::Shared)], &["roundrobin"]),
     ("CONTRACT", |c| c.contract == ContractChoice::Auto, &[("auto", |c| c.contract == ContractChoice::Auto), ("plain", |c| c.contract == ContractChoice::Plain), ("node", |c| c.contract == ContractChoice::Node)], &["docker", "Plain", "capture"]),
     ("READY", |c| c.ready == Ready::Auto, &[("notify", |c| c.ready == Ready::Notify), ("listening", |c| c.ready == Ready::Listening), ("delay:2s", |c| c.ready == Ready::Delay(secs(2)))], &["now", "delay:"]),
+    ("READY_MIN", |c| c.ready_min.of(4) == 1, &[("50%", |c| c.ready_min.of(3) == 2), ("3", |c| c.ready_min.of(2) == 2)], &["0", "101%", "half"]),
     ("START_TIMEOUT", |c| c.start_timeout == Some(secs(60)), &[("5", |c| c.start_timeout == Some(secs(5))), ("off", |c| c.start_timeout.is_none())], &["0", "-1"]),
     ("WATCHDOG", |c| c.watchdog.is_none(), &[("10s", |c| c.watchdog == Some(secs(10)))], &["0s", "on"]),
     ("RESTART_SIGNAL", |c| c.restart_signals.len() == 2, &[("USR2", |c| c.restart_signals.len() == 1)], &["TERM", "KILL", "NOPE"]),
@@ -81,8 +82,8 @@ const TABLE: &[Row] = &[
     ("OUTPUT", |c| c.output == Output::Inherit, &[("json", |c| c.output == Output::Json)], &["file"]),
     ("LOG", |c| c.log.to_string() == "info", &[("warn,roll=debug", |c| c.log.level == Level::Warn && c.log.targets.len() == 1)], &["loud", "a=b"]),
     ("LOG_FORMAT", |c| c.log_format == LogFormat::Auto, &[("bunyan", |c| c.log_format == LogFormat::Bunyan)], &["xml"]),
-    ("CONTROL", |c| c.control == Control::Auto, &[("off", |c| c.control == Control::Off), ("auto", |c| c.control == Control::Auto)], &["a", "@a", "/a"]),
-    ("HTTP", |c| c.http.is_none(), &[("off", |c| c.http.is_none())], &["on", "localhost:1", ":9102"]),
+    ("CONTROL", |c| c.control == Control::Auto, &[("off", |c| c.control == Control::Off), ("auto", |c| c.control == Control::Auto)], &["a", "@a"]),
+    ("HTTP", |c| c.http.is_none(), &[("off", |c| c.http.is_none()), (":9102", |c| c.http.is_some())], &["on", "localhost:1"]),
 ];
 
 /// A variable of the setting, and its flag with a value, as one word.

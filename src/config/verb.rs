@@ -1,4 +1,6 @@
-//! The verbs: one line each, whether built or only promised.
+//! The verbs: one line each.
+
+use std::time::Duration;
 
 use super::nearest;
 
@@ -20,10 +22,62 @@ pub(crate) enum Verb {
     Completions(Shell),
     /// Print the manual page.
     Man,
+    /// Show what the fleet is doing.
+    Status {
+        /// As JSON.
+        json: bool,
+        /// Again and again.
+        watch: bool,
+    },
+    /// A rolling restart.
+    Reload {
+        /// Until it is over.
+        wait: bool,
+        /// How long, if not for ever.
+        timeout: Option<Duration>,
+        /// Only if nobody has rolled meanwhile.
+        if_generation: Option<u32>,
+    },
+    /// A graceful stop.
+    Stop {
+        /// Until it is over.
+        wait: bool,
+    },
+    /// Another number of workers.
+    Scale(Change),
+    /// Whether enough workers serve.
+    Ready,
+    /// Whether the master's loop answers.
+    Live,
+    /// What a signal of this number would do.
+    Signal(i32),
+    /// Print the metrics.
+    Metrics,
+    /// Show what has happened.
+    Events {
+        /// And what happens.
+        follow: bool,
+        /// As JSON.
+        json: bool,
+    },
+    /// Say what is wrong.
+    Doctor {
+        /// As JSON.
+        json: bool,
+    },
     /// Print the help.
     Help,
     /// Print the version.
     Version,
+}
+
+/// How the number of workers changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// To so many.
+    To(u16),
+    /// By so many.
+    By(i16),
 }
 
 /// A shell that can complete our words.
@@ -54,8 +108,10 @@ pub(crate) enum Takes {
     Shell,
     /// Nothing.
     Nothing,
-    /// The verb is known and not built yet.
-    Nobody,
+    /// Its own options, and where the control socket is.
+    Operator,
+    /// The same, and one word.
+    OperatorAndWord,
 }
 
 /// One verb.
@@ -84,11 +140,6 @@ const fn word(
     Word { name, usage, meaning, takes, verb }
 }
 
-/// A verb that later versions have: refused by name, so that no program is started in its place.
-const fn promised(name: &'static str) -> Word {
-    word(name, "", "", Takes::Nobody, Verb::Help)
-}
-
 const RUN: &str = "[OPTIONS] [--] COMMAND [ARG]...";
 
 /// Every verb.
@@ -111,22 +162,53 @@ pub(crate) const VERBS: &[Word] = &[
         Verb::Completions(Shell::Bash),
     ),
     word("man", "", "the manual page, for man -l -", Takes::Nothing, Verb::Man),
-    promised("status"),
-    promised("reload"),
-    promised("stop"),
-    promised("scale"),
-    promised("ready"),
-    promised("live"),
-    promised("signal"),
-    promised("metrics"),
-    promised("events"),
-    promised("doctor"),
+    word(
+        "status",
+        "[--json] [--watch]",
+        "what the fleet is doing",
+        Takes::Operator,
+        Verb::Status { json: false, watch: false },
+    ),
+    word(
+        "reload",
+        "[--no-wait] [--timeout 5m] [--if-generation N]",
+        "rolling restart; non-zero, with the reason, if it failed",
+        Takes::Operator,
+        Verb::Reload { wait: true, timeout: None, if_generation: None },
+    ),
+    word("stop", "[--no-wait]", "graceful stop", Takes::Operator, Verb::Stop { wait: true }),
+    word(
+        "scale",
+        "N|+N|-N",
+        "another number of workers",
+        Takes::OperatorAndWord,
+        Verb::Scale(Change::By(0)),
+    ),
+    word("ready", "", "probe: exit 0 if enough workers serve", Takes::Operator, Verb::Ready),
+    word("live", "", "probe: exit 0 if the master answers", Takes::Operator, Verb::Live),
+    word(
+        "signal",
+        "NAME",
+        "signal the master, where there is no kill",
+        Takes::OperatorAndWord,
+        Verb::Signal(0),
+    ),
+    word("metrics", "", "the metrics, for Prometheus", Takes::Operator, Verb::Metrics),
+    word(
+        "events",
+        "[--follow] [--json]",
+        "who started, why who left, a crashed worker's last lines",
+        Takes::Operator,
+        Verb::Events { follow: false, json: false },
+    ),
+    word(
+        "doctor",
+        "[--json]",
+        "what is wrong in this container, and what would help",
+        Takes::Operator,
+        Verb::Doctor { json: false },
+    ),
 ];
-
-/// The verbs that are built.
-pub(crate) fn built() -> impl Iterator<Item = &'static Word> {
-    VERBS.iter().filter(|word| word.takes != Takes::Nobody)
-}
 
 /// The verb of this name.
 pub(crate) fn named(name: &str) -> Option<&'static Word> {
@@ -135,5 +217,5 @@ pub(crate) fn named(name: &str) -> Option<&'static Word> {
 
 /// The verb that a program's name looks like.
 pub(crate) fn meant_by(name: &str) -> Option<&'static str> {
-    nearest::nearest(name, built().map(|word| word.name))
+    nearest::nearest(name, VERBS.iter().map(|word| word.name))
 }

@@ -30,6 +30,8 @@ use super::{
     journal,
     launch::Kit,
     listeners::Listeners,
+    operators::Operators,
+    record::Record,
     release::{Environment, Release, Sources},
     source::Source,
     store::Store,
@@ -110,6 +112,7 @@ struct Survey {
     kind_why: &'static str,
     readiness: Readiness,
     in_slots: bool,
+    oom_kills: Option<u64>,
 }
 
 fn survey(config: &Config, path: Option<&OsStr>) -> Result<Survey, Refusal> {
@@ -127,6 +130,7 @@ fn survey(config: &Config, path: Option<&OsStr>) -> Result<Survey, Refusal> {
         kind_why,
         readiness: choose::readiness(config, kind),
         in_slots: kind == Kind::Systemd && config.balance != Balance::Shared,
+        oom_kills: facts.oom_kills,
         root,
     })
 }
@@ -154,22 +158,20 @@ fn assemble(
     signals: Signals,
     [stdout, stderr]: [SharedSink; 2],
 ) -> Result<Master, Refusal> {
-    if !host::is_pid_1() {
-        reap::subreaper().map_err(software("orphans would escape us"))?;
-    }
+    adopt_orphans()?;
     let sources = sources(&config, variables);
     let path = sources.container.get(OsStr::new("PATH")).map(OsString::as_os_str);
     let found = survey(&config, path)?;
-    let release =
-        sources.snapshot().map_err(|error| refuse(EXIT_CONFIG, "release can't be read", &error))?;
+    let release = first_release(&sources)?;
     let watch = start_watch(&config)?;
     let policy = policy(&config, found.cpus)?;
     let runtime = runtime_directory(&found.readiness)?;
     let credentials = credentials(&config, &found.root)?;
     let listeners = open_listeners(&config, &found)?;
     let einhorn = runtime.as_ref().filter(|_| found.kind == Kind::Systemd).and_then(open_einhorn);
-    found.announce(&config, &listeners);
+    let operators = open_doors(&config, runtime.as_ref())?;
     let now = clock::now();
+    found.announce(&config, &listeners);
     let mut master = Master {
         fleet: Fleet::new(policy, found.count.workers),
         kit: kit(&config, found.kind, credentials, runtime, einhorn.as_ref()),
@@ -194,10 +196,28 @@ fn assemble(
         interrupts: 0,
         is_booting: true,
         exit: None,
+        record: Record::new(now, found.oom_kills),
+        operators,
         config,
     };
     master.prepare(release).map_err(software("nothing can be waited for"))?;
     Ok(master)
+}
+
+fn first_release(sources: &Sources) -> Result<Release, Refusal> {
+    sources.snapshot().map_err(|error| refuse(EXIT_CONFIG, "release can't be read", &error))
+}
+
+fn adopt_orphans() -> Result<(), Refusal> {
+    if host::is_pid_1() {
+        return Ok(());
+    }
+    reap::subreaper().map_err(software("orphans would escape us"))
+}
+
+fn open_doors(config: &Config, runtime: Option<&RuntimeDir>) -> Result<Operators, Refusal> {
+    Operators::open(config, runtime)
+        .map_err(|problem| refuse(EXIT_CONFIG, "operators can't be served", &problem))
 }
 
 fn software(what: &'static str) -> impl Fn(Errno) -> Refusal {
@@ -286,6 +306,7 @@ impl Master {
         if let Some(cluster) = &self.cluster {
             self.poll.add(cluster.as_fd(), Source::Cluster.token(), Interest::Read)?;
         }
+        self.operators.listen(&self.poll)?;
         if let Some(einhorn) = &self.einhorn {
             self.poll.add(einhorn, Source::Einhorn.token(), Interest::Read)?;
         }

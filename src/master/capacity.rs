@@ -45,7 +45,12 @@ impl Capacity {
         Self { root, proc, last, look_at, weigh_at }
     }
 
-    /// /proc, where there is one.
+    /// The directory `/`.
+    pub(crate) const fn root(&self) -> &Dir {
+        &self.root
+    }
+
+    /// The directory `/proc`, where there is one.
     pub(crate) const fn proc(&self) -> Option<&Dir> {
         self.proc.as_ref()
     }

@@ -3,7 +3,11 @@
 //! A worker is its process group: its first process may die while the others still serve (a shell
 //! that was told to stop, say), so it is gone when the whole group is.
 
-use std::{collections::BTreeMap, os::fd::OwnedFd, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    os::fd::OwnedFd,
+    time::Duration,
+};
 
 use dutch_master::{Generation, SlotId, WorkerId};
 
@@ -58,6 +62,8 @@ pub(crate) struct Child {
     pub(crate) exec_status: Option<OwnedFd>,
     pub(crate) link: Option<Link>,
     pub(crate) outlets: Vec<Outlet>,
+    /// The last lines that it printed, where its output passes through our hands.
+    pub(crate) recent: VecDeque<String>,
     /// When its process was started.
     pub(crate) started: Duration,
     pub(crate) is_ready: bool,
@@ -134,6 +140,7 @@ impl Child {
             exec_status: None,
             link: None,
             outlets: Vec::new(),
+            recent: VecDeque::new(),
             started: now,
             is_ready: false,
             is_leaving: false,
@@ -146,6 +153,11 @@ impl Child {
             oversize: 0,
             probe: Probe::None,
         }
+    }
+
+    /// Whether a process of it was ever started.
+    pub(crate) fn has_process(&self) -> bool {
+        self.pid() != Pid::own()
     }
 
     /// The pid to show.

@@ -26,7 +26,7 @@ impl Master {
         }
     }
 
-    fn on_signal(&mut self, received: Received) {
+    pub(super) fn on_signal(&mut self, received: Received) {
         let Received { signal, from, .. } = received;
         let is_restart = self.config.restart_signals.iter().any(|each| each.number() == signal);
         match signal {
@@ -57,6 +57,7 @@ impl Master {
             let is_immediate = urgency == Urgency::Immediate;
             info!(target: "master", signal, immediate = is_immediate, "stopping");
             self.hurry_those_who_leave();
+            self.record.remark("stopping", &format!("signal {signal}"));
         }
         self.hooks.release_boot();
         self.facts.push(Event::Command(Command::Stop(urgency)));
@@ -85,6 +86,7 @@ impl Master {
             return info!(target: "roll", why, "roll ignored: stopping");
         }
         info!(target: "roll", why, "roll requested");
+        self.record.roll_asked(why, self.now);
         if self.config.num_workers_command.is_some() {
             self.ask_for_count();
         } else {
@@ -103,10 +105,12 @@ impl Master {
                 if let Some(generation) = self.fleet.wanted() {
                     info!(target: "roll", generation = generation.get(), directory = path, "release read");
                     self.releases.insert(generation, release);
+                    self.record.snapshot_taken(Ok(generation));
                 }
             }
             Err(problem) => {
                 error!(target: "roll", %problem, "roll refused: the release can't be read");
+                self.record.snapshot_taken(Err(format!("the release can't be read: {problem}")));
             }
         }
     }
@@ -117,16 +121,22 @@ impl Master {
         self.scale_to(target.unwrap_or(NonZeroU16::MIN), "signal");
     }
 
-    /// Changes the size of the fleet, within the bounds that the operator has set.
-    pub(super) fn scale_to(&mut self, target: NonZeroU16, why: &str) {
-        let target = match self.config.workers {
+    /// The size nearest to this one that the operator's settings allow.
+    pub(super) fn within_bounds(&self, target: NonZeroU16) -> NonZeroU16 {
+        match self.config.workers {
             Workers::Range { min, max } => target.clamp(min, max),
             Workers::Fixed(_) | Workers::Auto { .. } => target,
-        };
+        }
+    }
+
+    /// Changes the size of the fleet, within the bounds that the operator has set.
+    pub(super) fn scale_to(&mut self, target: NonZeroU16, why: &str) {
+        let target = self.within_bounds(target);
         let before = self.fleet.target();
         if target.get() != before && !self.fleet.is_stopping() {
             let (workers, before) = (target.get(), before);
             info!(target: "master", workers, before, why, "scaling");
+            self.record.remark("scaling", &format!("{before} → {workers} workers: {why}"));
             // At once, so that the next one more or one fewer counts from here.
             let now = dutch_master::Timestamp::from_origin(self.now);
             self.fleet.handle(now, Event::Command(Command::Scale(target)));

@@ -91,7 +91,7 @@ fn leaving(outcome: Outcome) {
     }
 }
 
-const fn why_started(cause: StartCause) -> &'static str {
+pub(crate) const fn why_started(cause: StartCause) -> &'static str {
     match cause {
         StartCause::Boot => "boot",
         StartCause::Scale => "scale",
@@ -106,7 +106,7 @@ const fn why_started(cause: StartCause) -> &'static str {
     }
 }
 
-const fn why_left(cause: LeaveCause) -> &'static str {
+pub(crate) const fn why_left(cause: LeaveCause) -> &'static str {
     match cause {
         LeaveCause::Replaced => "replaced",
         LeaveCause::Surplus => "surplus",
@@ -201,3 +201,17 @@ pub(crate) struct Starting<'a> {
     pub(crate) balance: &'a str,
     pub(crate) budget: core::time::Duration,
 }
+
+/// Every cause of a start, as the metrics call it.
+pub(crate) const CAUSES: [(StartCause, &str); 10] = [
+    (StartCause::Boot, "boot"),
+    (StartCause::Scale, "scale"),
+    (StartCause::Roll, "roll"),
+    (StartCause::Revert, "revert"),
+    (StartCause::Crash, "crash"),
+    (StartCause::Left, "left"),
+    (StartCause::Requested, "requested"),
+    (StartCause::Lifetime, "lifetime"),
+    (StartCause::Memory, "memory"),
+    (StartCause::Watchdog, "watchdog"),
+];

@@ -22,7 +22,7 @@ use crate::{
     config::{self, Account},
     sys::{
         diag::{self, Census, DiagError, drain::Drain},
-        sockets::{self, Address, Options, SocketError},
+        sockets::{self, AcceptQueue, Address, Options, SocketError},
         steer::{self, SteerError},
         users::{self, UserError},
     },
@@ -190,6 +190,26 @@ impl Listeners {
     /// Whether no connection waits to be accepted by a worker.
     pub(crate) fn has_empty_queue(&self, worker: WorkerId) -> bool {
         self.lane_of(worker).is_none_or(|lane| lane.waiting() == 0)
+    }
+
+    /// How many connections a worker holds, where it has sockets of its own.
+    pub(crate) fn connections(&self, worker: WorkerId, census: &Census) -> Option<usize> {
+        let tag = self.lane_of(worker)?.tag?;
+        Some(census.load(tag, Duration::ZERO).connections)
+    }
+
+    /// Name, address and accept queue of each, the queue summed up over all lanes.
+    pub(crate) fn queues(&self) -> impl Iterator<Item = (&str, String, Option<AcceptQueue>)> {
+        self.entries.iter().enumerate().map(|(index, listener)| {
+            let own = self.lanes.iter().filter_map(move |lane| lane.sockets.get(index)?.as_ref());
+            let queues = listener.common.iter().chain(own);
+            let queues = queues.filter_map(|socket| sockets::accept_queue(socket.as_fd()).ok());
+            let sum = queues.reduce(|sum, queue| AcceptQueue {
+                length: sum.length.saturating_add(queue.length),
+                limit: sum.limit.saturating_add(queue.limit),
+            });
+            (listener.name.as_str(), listener.address.to_string(), sum)
+        })
     }
 
     fn lane_of(&self, worker: WorkerId) -> Option<&Lane> {

@@ -14,6 +14,7 @@ use super::{
     children::{Child, End, Probe, Stage, Told},
     journal,
     launch::{Launched, Name},
+    record::Fate,
     source::Source,
 };
 use crate::{
@@ -36,6 +37,7 @@ impl Master {
         if let Action::Terminate { worker, cause: LeaveCause::Late } = action {
             self.explain_lateness(worker);
         }
+        self.record.decided(action, subject, self.now);
         match action {
             Action::Start { worker, slot, generation, .. } => {
                 self.start(Name { worker, slot, generation });
@@ -142,6 +144,7 @@ impl Master {
             None => Child::new(name.slot, name.generation, nobody, self.now),
         };
         journal::ended(name.worker, &child, end);
+        self.record.ended(name.worker, &child, end, Fate::Unknown);
         if !child.is_leaving {
             self.last_failure = end.code();
         }

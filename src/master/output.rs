@@ -1,6 +1,6 @@
 //! What workers print: left alone, or gathered into whole lines that no reader can hold up.
 
-use std::os::fd::OwnedFd;
+use std::{collections::VecDeque, os::fd::OwnedFd};
 
 use dutch_master::wire::line::{Lines, Overlong};
 use serde_json::json;
@@ -15,6 +15,10 @@ use crate::{
 const LONGEST_LINE: usize = 64 * 1024;
 /// How often a worker's pipe is read in one turn, so that a chatty worker delays nobody.
 const READS_A_TURN: usize = 4;
+/// How many of a worker's last lines are kept for `events`.
+const RECENT: usize = 10;
+/// How much of each.
+const RECENT_LENGTH: usize = 300;
 
 /// Standard output or standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,18 +52,26 @@ impl Outlet {
     }
 
     /// Passes on what has come. Returns whether more may come.
-    pub(crate) fn pump(&mut self, by: Printer, how: Output, to: &SharedSink) -> bool {
+    pub(crate) fn pump(
+        &mut self,
+        by: Printer,
+        how: Output,
+        to: &SharedSink,
+        recent: &mut VecDeque<String>,
+    ) -> bool {
         for _ in 0..READS_A_TURN {
             match host::read_pipe(&self.pipe) {
                 PipeRead::Bytes(bytes) => {
                     self.lines.feed(&bytes);
                     while let Some(line) = self.lines.take_line() {
-                        print(&line.unwrap_or_default(), self.stream, by, how, to);
+                        let line = line.unwrap_or_default();
+                        keep(&line, recent);
+                        print(&line, self.stream, by, how, to);
                     }
                 }
                 PipeRead::Nothing => return true,
                 PipeRead::End => {
-                    self.finish(by, how, to);
+                    self.finish(by, how, to, recent);
                     return false;
                 }
             }
@@ -68,11 +80,21 @@ impl Outlet {
     }
 
     /// Passes on a last line that has no end.
-    pub(crate) fn finish(&mut self, by: Printer, how: Output, to: &SharedSink) {
+    fn finish(&mut self, by: Printer, how: Output, to: &SharedSink, recent: &mut VecDeque<String>) {
         if let Some(rest) = self.lines.take_rest() {
+            keep(&rest, recent);
             print(&rest, self.stream, by, how, to);
         }
     }
+}
+
+/// Remembers the beginning of a line in place of the oldest.
+fn keep(line: &[u8], recent: &mut VecDeque<String>) {
+    if recent.len() >= RECENT {
+        recent.pop_front();
+    }
+    let beginning = line.get(..RECENT_LENGTH).unwrap_or(line);
+    recent.push_back(String::from_utf8_lossy(beginning).into_owned());
 }
 
 fn print(line: &[u8], stream: Stream, by: Printer, how: Output, to: &SharedSink) {

@@ -8,7 +8,7 @@ use super::{
     Master,
     children::{Probe, Stage, Told},
     journal,
-    output::{Printer, Stream},
+    output::{Outlet, Printer, Stream},
     source::Source,
 };
 use crate::{
@@ -43,6 +43,7 @@ impl Master {
         }
         child.is_ready = true;
         journal::ready(id, child, now.saturating_sub(child.started));
+        self.record.ready(id, child, now.saturating_sub(child.started));
         self.steered(|listeners| listeners.steer_in(id));
         self.facts.push(Event::Worker(id, WorkerEvent::Ready));
     }
@@ -158,7 +159,9 @@ impl Master {
             generation: child.generation.get(),
         };
         let sink = if stream == Stream::Out { &self.stdout } else { &self.stderr };
-        child.outlets.retain_mut(|outlet| outlet.stream != stream || outlet.pump(by, how, sink));
+        let recent = &mut child.recent;
+        let mut pump = |outlet: &mut Outlet| outlet.pump(by, how, sink, recent);
+        child.outlets.retain_mut(|outlet| outlet.stream != stream || pump(outlet));
     }
 
     pub(super) fn readiness_deadline(&self) -> Option<Duration> {

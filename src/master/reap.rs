@@ -8,6 +8,7 @@ use super::{
     Master,
     children::{End, Probe, Stage},
     journal,
+    output::Stream,
 };
 use crate::sys::{
     Pid,
@@ -31,6 +32,7 @@ impl Master {
             }
         }
         if orphans > 0 {
+            self.record.orphans = self.record.orphans.saturating_add(orphans);
             tracing::debug!(target: "master", orphans, "orphans reaped");
         }
     }
@@ -51,6 +53,7 @@ impl Master {
         self.read_exec(id);
         self.read_notify(id);
         self.read_ready_pipe(id);
+        self.read_outputs(id);
         if let Some(cluster) = &mut self.cluster {
             cluster.exited(self.now, id);
             self.hear_cluster();
@@ -59,6 +62,8 @@ impl Master {
         let Some(child) = self.children.get_mut(id) else { return };
         let end = child.end.take().unwrap_or(End::Exited(status));
         journal::ended(id, child, &end);
+        self.record_end(id, &end);
+        let Some(child) = self.children.get_mut(id) else { return };
         if !child.is_leaving {
             self.last_failure = end.code();
         }
@@ -75,11 +80,15 @@ impl Master {
         }
     }
 
-    /// Forgets a worker of which no process is left.
-    fn dismiss(&mut self, id: WorkerId) {
-        for stream in [super::output::Stream::Out, super::output::Stream::Err] {
+    fn read_outputs(&mut self, id: WorkerId) {
+        for stream in [Stream::Out, Stream::Err] {
             self.read_output(id, stream);
         }
+    }
+
+    /// Forgets a worker of which no process is left.
+    fn dismiss(&mut self, id: WorkerId) {
+        self.read_outputs(id);
         self.steered(|listeners| listeners.leave(id));
         if let Some(child) = self.children.remove(id)
             && let Probe::Running { pid } = child.probe

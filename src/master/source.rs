@@ -27,6 +27,12 @@ pub(crate) enum Source {
     ReadyPipe(WorkerId),
     /// The channels and servers of Node workers.
     Cluster,
+    /// An operator who connects to the control socket.
+    Control,
+    /// A client of HTTP that connects.
+    Http,
+    /// One of either who is connected.
+    Client(u64),
     /// What a worker prints.
     Output(WorkerId, Stream),
 }
@@ -46,6 +52,9 @@ impl Source {
             Self::EinhornClient(number) => (4, number),
             Self::Count => (5, 0),
             Self::Cluster => (11, 0),
+            Self::Control => (12, 0),
+            Self::Http => (13, 0),
+            Self::Client(number) => (14, number),
             Self::Exec(id) => (6, id.get()),
             Self::Notify(id) => (7, id.get()),
             Self::ReadyPipe(id) => (8, id.get()),
@@ -71,6 +80,9 @@ impl Source {
             8 => Self::ReadyPipe(id),
             9 => Self::Output(id, Stream::Out),
             11 => Self::Cluster,
+            12 => Self::Control,
+            13 => Self::Http,
+            14 => Self::Client(who),
             _ => Self::Output(id, Stream::Err),
         }
     }
@@ -91,6 +103,9 @@ mod tests {
             Source::EinhornClient(9),
             Source::Count,
             Source::Cluster,
+            Source::Control,
+            Source::Http,
+            Source::Client(9),
             Source::Exec(id),
             Source::Notify(id),
             Source::ReadyPipe(id),

@@ -1,10 +1,11 @@
-//! Unix stream clients that come to us: accepted, told apart by who they are, read without waiting.
+//! Unix stream clients that come to us, and the masters that we go to: told apart by who they are,
+//! never waited for.
 
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::{
     io::Errno as Raw,
-    net::{SocketFlags, sockopt},
+    net::{SendFlags, SocketFlags, sockopt},
 };
 
 use super::{Errno, Pid};
@@ -32,6 +33,35 @@ pub(crate) fn accept(listener: impl AsFd) -> Result<Option<Client>, Errno> {
             Err(Raw::AGAIN) => return Ok(None),
             Err(Raw::INTR | Raw::CONNABORTED) => {}
             Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The user who listens where we have connected.
+pub(crate) fn peer_uid(connection: impl AsFd) -> Result<u32, Errno> {
+    Ok(sockopt::socket_peercred(connection)?.uid.as_raw())
+}
+
+/// What became of bytes for a stream socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// So many are on their way.
+    Bytes(usize),
+    /// There is no room now.
+    Nothing,
+    /// Nobody is there any more.
+    Gone,
+}
+
+/// Sends what the kernel takes without waiting, and without SIGPIPE.
+pub(crate) fn send(connection: impl AsFd, bytes: &[u8]) -> Sent {
+    loop {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        match rustix::net::send(&connection, bytes, flags) {
+            Ok(length) => return Sent::Bytes(length),
+            Err(Raw::INTR) => {}
+            Err(Raw::AGAIN) => return Sent::Nothing,
+            Err(_) => return Sent::Gone,
         }
     }
 }

@@ -12,6 +12,8 @@ use super::Pid;
 const TICK: Duration = Duration::from_millis(10);
 /// `stat` has about 350 bytes, `statm` 50; anything longer is not one of them.
 const LONGEST: u64 = 4096;
+/// `net/netstat` has about 8 KiB.
+const LONGEST_TABLE: u64 = 64 << 10;
 
 /// What processes use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +56,16 @@ pub(crate) fn groups(proc: &Dir, groups: &[Pid]) -> Vec<Usage> {
 pub(crate) fn program(proc: &Dir, pid: Pid) -> Option<String> {
     let words = read(proc, pid, "cmdline")?;
     words.split('\0').next().filter(|word| !word.is_empty()).map(str::to_owned)
+}
+
+/// How many connections the kernel has dropped because an accept queue was full, in our network namespace.
+pub(crate) fn listen_drops(proc: &Dir) -> Option<u64> {
+    let mut text = String::new();
+    proc.open("net/netstat").ok()?.take(LONGEST_TABLE).read_to_string(&mut text).ok()?;
+    // A line of names, then one of values (proc_pid_net(5)).
+    let mut rows = text.lines().filter_map(|line| line.strip_prefix("TcpExt: "));
+    let (names, values) = (rows.next()?.split(' '), rows.next()?.split(' '));
+    names.zip(values).find(|(name, _)| *name == "ListenDrops")?.1.parse().ok()
 }
 
 fn pids(proc: &Dir) -> impl Iterator<Item = Pid> {

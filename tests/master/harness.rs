@@ -120,6 +120,7 @@ impl Setup {
         let mut child = Command::new(env!("CARGO_BIN_EXE_dutch-master"))
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("DUTCH_MASTER_CONTROL", "off")
             .envs(self.vars)
             .arg("--")
             .args(self.command)

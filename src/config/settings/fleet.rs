@@ -88,6 +88,14 @@ pub(super) const READINESS: &[Setting] = &[
         example: "delay:2s",
     },
     Setting {
+        name: "READY_MIN",
+        form: Form::Text("N"),
+        default: "1",
+        meaning: "how many must serve for `ready` and /readyz",
+        allowed: "a number from 1, or a percentage from 1% to 100%",
+        example: "50%",
+    },
+    Setting {
         name: "START_TIMEOUT",
         form: Form::Text("TIME"),
         default: "60s",

@@ -1,0 +1,181 @@
+//! Finds the running master's control socket and talks over it.
+//!
+//! A socket is trusted only if root or we ourselves listen on it; root also trusts whoever owns the
+//! directory that a master of ours must have made.
+
+use std::{
+    ffi::OsStr,
+    fmt, fs,
+    io::{self, Read, Write},
+    os::unix::{fs::MetadataExt, net::UnixStream},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use dutch_master::wire::{
+    control::{self, REPLY_LIMIT, Reply, Request},
+    line::{Lines, Overlong},
+};
+
+use crate::{
+    config::Control,
+    sys::{clock, host, local},
+};
+
+/// What a master that lives answers within.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    /// No socket was found: the places looked at.
+    NoMaster(Vec<PathBuf>),
+    /// `CONTROL=off`.
+    Off,
+    /// Nobody answers there, or not to us.
+    NoAnswer(PathBuf, io::Error),
+    /// Somebody else listens there.
+    Stranger(PathBuf, u32),
+    /// The answer makes no sense.
+    Nonsense(String),
+    /// The master is gone.
+    Gone,
+    /// It takes too long.
+    TimedOut,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoMaster(places) => {
+                f.write_str("no master found: is it running in this container, as this user or root? looked at")?;
+                places.iter().try_for_each(|place| write!(f, " {}", place.display()))
+            }
+            Self::Off => f.write_str("CONTROL=off: the master has no control socket"),
+            Self::NoAnswer(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Stranger(path, uid) => {
+                write!(f, "{}: uid {uid} listens there, neither root nor we", path.display())
+            }
+            Self::Nonsense(problem) => write!(f, "the master's answer: {problem}"),
+            Self::Gone => f.write_str("the master is gone"),
+            Self::TimedOut => f.write_str("timed out"),
+        }
+    }
+}
+
+/// A connection to the master.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: UnixStream,
+    lines: Lines,
+}
+
+/// Where the socket may be, the likeliest first, and who may listen there.
+fn places() -> Vec<PathBuf> {
+    let name = |uid: u32| format!("dutch-master-{uid}-{}", host::pid_namespace());
+    let init = fs::metadata("/proc/1").map_or(0, |facts| facts.uid());
+    let mut places = vec![PathBuf::from("/run/dutch-master")];
+    for uid in [host::uid(), init, 0] {
+        places.extend(["/dev/shm", "/tmp"].map(|place| Path::new(place).join(name(uid))));
+    }
+    if host::uid() == 0 {
+        places.extend(of_others());
+    }
+    let mut seen = Vec::new();
+    places.retain(|place| {
+        !seen.contains(place) && {
+            seen.push(place.clone());
+            true
+        }
+    });
+    places
+}
+
+/// Directories of masters in our pid namespace that run as anybody.
+fn of_others() -> Vec<PathBuf> {
+    let end = format!("-{}", host::pid_namespace());
+    let is_one = |name: &OsStr| {
+        let name = name.to_string_lossy();
+        name.starts_with("dutch-master-") && name.ends_with(&end)
+    };
+    let entries = ["/dev/shm", "/tmp"].into_iter().filter_map(|place| fs::read_dir(place).ok());
+    let entries = entries.flatten().flatten().filter(|entry| is_one(&entry.file_name()));
+    entries.take(64).map(|entry| entry.path()).collect()
+}
+
+/// Connects to the running master.
+pub(crate) fn connect(control: &Control) -> Result<Connection, Problem> {
+    match control {
+        Control::Off => Err(Problem::Off),
+        Control::Path(path) => connect_to(path),
+        Control::Auto => {
+            let places = places();
+            let mut problem = None;
+            for place in &places {
+                match connect_to(&place.join("control.sock")) {
+                    Ok(connection) => return Ok(connection),
+                    Err(Problem::NoAnswer(_, error)) if error.kind() == io::ErrorKind::NotFound => {
+                    }
+                    Err(other) => problem = problem.or(Some(other)),
+                }
+            }
+            Err(problem.unwrap_or(Problem::NoMaster(places)))
+        }
+    }
+}
+
+fn connect_to(path: &Path) -> Result<Connection, Problem> {
+    let told = |error| Problem::NoAnswer(path.to_owned(), error);
+    let stream = UnixStream::connect(path).map_err(told)?;
+    let uid =
+        local::peer_uid(&stream).map_err(|error| told(io::Error::other(error.to_string())))?;
+    let own = host::uid();
+    // What root asks for goes to whom root has started as somebody else.
+    if uid != 0 && uid != own && own != 0 {
+        return Err(Problem::Stranger(path.to_owned(), uid));
+    }
+    Ok(Connection { stream, lines: Lines::new(REPLY_LIMIT, Overlong::Refuse) })
+}
+
+impl Connection {
+    /// Sends a request.
+    pub(crate) fn ask(&mut self, request: &Request) -> Result<(), Problem> {
+        let sent = self
+            .stream
+            .set_write_timeout(Some(PATIENCE))
+            .and_then(|()| self.stream.write_all(control::ask(request).as_bytes()));
+        sent.map_err(|_| Problem::Gone)
+    }
+
+    /// The next reply; waits until the clock shows `until`, or for ever.
+    pub(crate) fn reply(&mut self, until: Option<Duration>) -> Result<Reply, Problem> {
+        loop {
+            if let Some(line) = self.lines.take_line() {
+                let line = line.map_err(|error| Problem::Nonsense(error.to_string()))?;
+                return control::reply(&line).map_err(Problem::Nonsense);
+            }
+            let left = until.map(|until| until.saturating_sub(clock::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Err(Problem::TimedOut);
+            }
+            let mut bytes = [0; 16_384];
+            let read =
+                self.stream.set_read_timeout(left).and_then(|()| self.stream.read(&mut bytes));
+            match read {
+                Ok(0) => return Err(Problem::Gone),
+                Ok(length) => self.lines.feed(bytes.get(..length).unwrap_or_default()),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Err(Problem::TimedOut),
+                    io::ErrorKind::Interrupted => {}
+                    _ => return Err(Problem::Gone),
+                },
+            }
+        }
+    }
+
+    /// One request, one reply, soon.
+    pub(crate) fn once(&mut self, request: &Request) -> Result<Reply, Problem> {
+        self.ask(request)?;
+        self.reply(Some(clock::now().saturating_add(PATIENCE)))
+    }
+}

@@ -1,0 +1,128 @@
+//! HTTP for probes and metrics: one GET, one answer, goodbye.
+
+use dutch_master::wire::exposition::{OPENMETRICS, PROMETHEUS};
+
+use super::{
+    Master,
+    client::{Client, HEAD_LIMIT, Waits},
+};
+
+/// More than a probe, a scraper or a browser sends.
+const MOST_HEADERS: usize = 64;
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// What a request's head asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Asked {
+    /// It is not all there.
+    More,
+    /// It is none, or too long: the status to say so.
+    Bad(&'static str),
+    Get {
+        path: String,
+        is_head: bool,
+        /// Whether it likes OpenMetrics.
+        is_openmetrics: bool,
+    },
+}
+
+fn parse(head: &[u8]) -> Asked {
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut request = httparse::Request::new(&mut headers);
+    match request.parse(head) {
+        Ok(httparse::Status::Partial) if head.len() < HEAD_LIMIT => return Asked::More,
+        Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
+            return Asked::Bad("431 Request Header Fields Too Large");
+        }
+        Err(_) => return Asked::Bad("400 Bad Request"),
+        Ok(httparse::Status::Complete(_)) => {}
+    }
+    let is_head = match request.method {
+        Some("GET") => false,
+        Some("HEAD") => true,
+        _ => return Asked::Bad("405 Method Not Allowed"),
+    };
+    let accept = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("accept"));
+    let is_openmetrics = accept.is_some_and(|header| {
+        String::from_utf8_lossy(header.value).contains("application/openmetrics-text")
+    });
+    let path = request.path.unwrap_or("/").split('?').next().unwrap_or("/").to_owned();
+    Asked::Get { path, is_head, is_openmetrics }
+}
+
+impl Master {
+    /// Answers a client whose request is complete.
+    pub(super) fn serve_http(&self, client: &mut Client) {
+        let Some(head) = client.head() else { return };
+        let (status, media, body, is_head) = match parse(head) {
+            Asked::More => return,
+            Asked::Bad(status) => (status, TEXT, format!("{status}\n"), false),
+            Asked::Get { path, is_head, is_openmetrics } => {
+                let (status, media, body) = self.page(&path, is_openmetrics);
+                (status, media, body, is_head)
+            }
+        };
+        let length = body.len();
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: {media}\r\nContent-Length: {length}\r\n\
+             Cache-Control: no-store\r\nConnection: close\r\n\r\n"
+        );
+        client.waits = Waits::Nothing;
+        client.put(head.as_bytes(), self.now);
+        if !is_head {
+            client.put(body.as_bytes(), self.now);
+        }
+    }
+
+    fn page(&self, path: &str, is_openmetrics: bool) -> (&'static str, &'static str, String) {
+        match path {
+            "/metrics" => {
+                let media = if is_openmetrics { OPENMETRICS } else { PROMETHEUS };
+                ("200 OK", media, self.metrics(is_openmetrics))
+            }
+            "/livez" => ("200 OK", TEXT, "the loop answers\n".to_owned()),
+            "/readyz" => {
+                let (is_ready, why) = self.readiness_verdict();
+                let status = if is_ready { "200 OK" } else { "503 Service Unavailable" };
+                (status, TEXT, format!("{why}\n"))
+            }
+            "/status.json" => {
+                let text = serde_json::to_string(&self.status()).unwrap_or_default();
+                ("200 OK", "application/json", text)
+            }
+            _ => {
+                let text = "try /metrics, /livez, /readyz or /status.json\n";
+                ("404 Not Found", TEXT, text.to_owned())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_complete_partial_or_refused() {
+        let get = |path: &str, is_openmetrics| Asked::Get {
+            path: path.to_owned(),
+            is_head: false,
+            is_openmetrics,
+        };
+        let long = format!("GET / HTTP/1.1\r\nA: {}", "x".repeat(HEAD_LIMIT));
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(65));
+        for (head, asked) in [
+            ("", Asked::More),
+            ("GET /livez HTTP/1.1\r\nHost: a\r\n", Asked::More),
+            ("GET /livez HTTP/1.1\r\nHost: a\r\n\r\n", get("/livez", false)),
+            ("GET /metrics?a=b HTTP/1.0\r\n\r\n", get("/metrics", false)),
+            ("GET /m HTTP/1.1\r\naCCEPT: application/openmetrics-text\r\n\r\n", get("/m", true)),
+            ("POST / HTTP/1.1\r\n\r\n", Asked::Bad("405 Method Not Allowed")),
+            ("nonsense\0", Asked::Bad("400 Bad Request")),
+            (&long, Asked::Bad("431 Request Header Fields Too Large")),
+            (&many, Asked::Bad("431 Request Header Fields Too Large")),
+        ] {
+            assert_eq!(parse(head.as_bytes()), asked, "{head:.60}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The doors for operators, the control socket and HTTP, and who has come in through them.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
+    time::Duration,
+};
+
+use tracing::{info, warn};
+
+use super::{Master, client::Client, source::Source};
+use crate::{
+    config::{Config, Control},
+    sys::{
+        Errno, connection,
+        host::{self, RuntimeDir},
+        local,
+        poll::{Interest, Poll},
+        sockets::{self, Address, Options, SocketError},
+    },
+};
+
+/// Clients of either door at the same time. For one more, the one that has been silent for longest
+/// has to go; if there is none, the new one has.
+const MOST: usize = 32;
+/// Clients that are let in before the fleet gets its turn again.
+const AT_ONCE: usize = 64;
+/// How long a door stays shut when the kernel can't let anybody in.
+const SHUT: Duration = Duration::from_secs(1);
+/// The name of the control socket in the master's directory; `cli` looks for it.
+const NAME: &str = "control.sock";
+
+/// A socket that clients connect to.
+#[derive(Debug)]
+struct Door {
+    listener: OwnedFd,
+    source: Source,
+    /// The file to remove at the end.
+    path: Option<PathBuf>,
+    /// Nobody is let in until then: the kernel is out of something.
+    shut_until: Option<Duration>,
+}
+
+/// The doors, and everybody inside.
+#[derive(Debug, Default)]
+pub(crate) struct Operators {
+    doors: Vec<Door>,
+    clients: BTreeMap<u64, Client>,
+    next: u64,
+}
+
+/// Why a door can't be opened.
+#[derive(Debug)]
+pub(crate) struct NoDoor(&'static str, SocketError);
+
+impl fmt::Display for NoDoor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0, self.1)
+    }
+}
+
+impl Operators {
+    /// Opens the doors that are asked for. The one of `auto` is missed, but not needed.
+    pub(crate) fn open(config: &Config, runtime: Option<&RuntimeDir>) -> Result<Self, NoDoor> {
+        let mut doors = Vec::new();
+        let own = || runtime.map(|directory| directory.path().join(NAME));
+        let (path, is_own) = match &config.control {
+            Control::Off => (None, true),
+            Control::Path(path) => (Some(path.clone()), false),
+            Control::Auto => (own(), true),
+        };
+        match path.map(open_control).transpose() {
+            Ok(door) => doors.extend(door),
+            Err(error) if is_own => warn!(target: "master", problem = %error, "no control socket"),
+            Err(error) => return Err(NoDoor("CONTROL", error)),
+        }
+        if let Some(inet) = &config.http {
+            let address = Address::Tcp(inet.address);
+            let listener = sockets::listen(&address, &Options::default())
+                .map_err(|error| NoDoor("HTTP", error))?;
+            let at = sockets::local_address(listener.as_fd()).unwrap_or(address);
+            info!(target: "master", address = %at, "serving metrics and probes");
+            doors.push(Door { listener, source: Source::Http, path: None, shut_until: None });
+        }
+        Ok(Self { doors, ..Self::default() })
+    }
+
+    /// Waits for clients.
+    pub(crate) fn listen(&self, poll: &Poll) -> Result<(), Errno> {
+        let mut doors = self.doors.iter();
+        doors.try_for_each(|door| poll.add(&door.listener, door.source.token(), Interest::Read))
+    }
+
+    /// When patience with somebody ends, or a door opens again.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        let clients = self.clients.values().filter_map(Client::deadline);
+        clients.chain(self.doors.iter().filter_map(|door| door.shut_until)).min()
+    }
+
+    pub(super) fn take(&mut self, number: u64) -> Option<Client> {
+        self.clients.remove(&number)
+    }
+
+    pub(super) fn numbers(&self) -> Vec<u64> {
+        self.clients.keys().copied().collect()
+    }
+
+    /// Where the control socket is.
+    pub(super) fn path(&self) -> Option<&PathBuf> {
+        self.doors.iter().find_map(|door| door.path.as_ref())
+    }
+
+    /// Whether one more may come in; lets the oldest go that has asked for nothing, if need be.
+    fn make_room(&mut self, is_http: bool) -> bool {
+        let same = || self.clients.iter().filter(|(_, client)| client.is_http() == is_http);
+        if same().count() < MOST {
+            return true;
+        }
+        let silent = same().find(|(_, client)| client.is_silent()).map(|(number, _)| *number);
+        silent.and_then(|number| self.clients.remove(&number)).is_some()
+    }
+}
+
+/// Who may connect is said by the file's mode first: nobody but us and root.
+fn open_control(path: PathBuf) -> Result<Door, SocketError> {
+    let options = Options { mode: Some(0o600), ..Options::default() };
+    let listener = sockets::listen(&Address::Unix(path.clone()), &options)?;
+    Ok(Door { listener, source: Source::Control, path: Some(path), shut_until: None })
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl Master {
+    pub(super) fn accept_operators(&mut self) {
+        let own = host::uid();
+        self.let_in(Source::Control, |listener| {
+            let found = local::accept(listener)?;
+            Ok(found.map(|client| {
+                let name = format!("uid {}, pid {}", client.uid, client.pid);
+                (client.fd, (client.uid == 0 || client.uid == own).then_some(name))
+            }))
+        });
+    }
+
+    pub(super) fn accept_http(&mut self) {
+        self.let_in(Source::Http, |listener| {
+            Ok(connection::accept(listener)?.map(|fd| (fd, Some("http".to_owned()))))
+        });
+    }
+
+    /// Lets in who waits at a door. `accept` gives a connection, and a name unless it may not enter.
+    fn let_in(
+        &mut self,
+        source: Source,
+        accept: impl Fn(&OwnedFd) -> Result<Option<(OwnedFd, Option<String>)>, Errno>,
+    ) {
+        let is_http = source == Source::Http;
+        for _ in 0..AT_ONCE {
+            let has_room = self.operators.make_room(is_http);
+            let door = self.operators.doors.iter_mut().find(|door| door.source == source);
+            let Some(door) = door else { return };
+            match accept(&door.listener) {
+                Ok(None) => return,
+                Ok(Some((_, None))) => {}
+                Ok(Some((fd, Some(name)))) if has_room => {
+                    let number = self.operators.next;
+                    self.operators.next = number.wrapping_add(1);
+                    let client = Client::new(fd, is_http, name, self.now);
+                    let token = Source::Client(number).token();
+                    if self.poll.add(&client, token, Interest::Read).is_ok() {
+                        self.operators.clients.insert(number, client);
+                    }
+                }
+                Ok(Some(_)) => {}
+                Err(error) => {
+                    warn!(target: "master", problem = %error, "nobody can be let in");
+                    let _ = self.poll.remove(&door.listener);
+                    door.shut_until = Some(self.now.saturating_add(SHUT));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Keeps a client, or lets it go.
+    pub(super) fn put_back(&mut self, number: u64, mut client: Client) {
+        client.flush(self.now);
+        if client.is_over(self.now) {
+            return;
+        }
+        let token = Source::Client(number).token();
+        if self.poll.modify(&client, token, client.interest()).is_ok() {
+            self.operators.clients.insert(number, client);
+        }
+    }
+
+    /// Sends away who stalls, and opens doors again.
+    pub(super) fn look_at_operators(&mut self) {
+        let now = self.now;
+        self.operators.clients.retain(|_, client| !client.is_over(now));
+        for door in &mut self.operators.doors {
+            if door.shut_until.is_some_and(|at| at <= now) {
+                door.shut_until = None;
+                let _ = self.poll.add(&door.listener, door.source.token(), Interest::Read);
+            }
+        }
+    }
+}

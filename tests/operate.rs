@@ -1,0 +1,18 @@
+//! The built binary, operated: a master on this machine, and the verbs that talk to it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that fails says so by panicking"
+)]
+
+#[path = "operate/documents.rs"]
+mod documents;
+#[path = "operate/harness.rs"]
+mod harness;
+#[path = "operate/hostile.rs"]
+mod hostile;
+#[path = "operate/verbs.rs"]
+mod verbs;
