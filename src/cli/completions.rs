@@ -35,8 +35,21 @@ fn shells() -> String {
     SHELLS.map(|(name, _)| name).join(" ")
 }
 
+/// The options of a verb's own, as its usage names them.
+fn own_options(word: &verb::Word) -> Vec<&'static str> {
+    let parts = word.usage.split(['[', ']', ' ']);
+    parts.filter(|part| part.len() > 2 && part.starts_with("--")).collect()
+}
+
 fn bash() -> String {
     let mut cases = String::new();
+    for word in verb::VERBS.iter().filter(|word| word.name != "config") {
+        let (name, options) = (word.name, own_options(word).join(" "));
+        if !options.is_empty() {
+            let reply = format!("COMPREPLY=($(compgen -W '{options}' -- \"$cur\"))");
+            let _ = writeln!(cases, "        {name}) {reply}; return ;;");
+        }
+    }
     let mut flags = String::from("--help --version");
     for setting in settings::shown() {
         let flag = setting.flag();
@@ -114,6 +127,13 @@ fn fish() -> String {
             "complete -c dutch-master -n __fish_use_subcommand -a {name} -d '{meaning}'"
         );
     }
+    for word in verb::VERBS {
+        for option in own_options(word) {
+            let (name, long) = (word.name, option.trim_start_matches('-'));
+            let seen = format!("-n '__fish_seen_subcommand_from {name}'");
+            let _ = writeln!(out, "complete -c dutch-master {seen} -l {long}");
+        }
+    }
     let seen = "-n '__fish_seen_subcommand_from completions'";
     let _ = writeln!(out, "complete -c dutch-master {seen} -f -a '{}'", shells());
     for setting in settings::shown() {
@@ -136,6 +156,7 @@ mod tests {
     use super::{script, values};
     use crate::config::Shell;
     use crate::config::settings;
+    use crate::config::verb;
 
     #[test]
     fn every_shell_is_told_every_option_and_verb() {
@@ -144,7 +165,10 @@ mod tests {
             for setting in settings::shown() {
                 assert!(script.contains(&setting.flag()), "{shell:?} {}", setting.name);
             }
-            assert!(script.contains("completions") && !script.contains("status"), "{shell:?}");
+            for word in verb::VERBS {
+                assert!(script.contains(word.name), "{shell:?} {}", word.name);
+            }
+            assert!(shell == Shell::Zsh || script.contains("if-generation"), "{shell:?}");
         }
     }
 

@@ -162,31 +162,40 @@ impl Master {
         source: Source,
         accept: impl Fn(&OwnedFd) -> Result<Option<(OwnedFd, Option<String>)>, Errno>,
     ) {
-        let is_http = source == Source::Http;
         for _ in 0..AT_ONCE {
-            let has_room = self.operators.make_room(is_http);
-            let door = self.operators.doors.iter_mut().find(|door| door.source == source);
-            let Some(door) = door else { return };
+            let mut doors = self.operators.doors.iter();
+            let Some(door) = doors.find(|door| door.source == source) else { return };
             match accept(&door.listener) {
                 Ok(None) => return,
                 Ok(Some((_, None))) => {}
-                Ok(Some((fd, Some(name)))) if has_room => {
-                    let number = self.operators.next;
-                    self.operators.next = number.wrapping_add(1);
-                    let client = Client::new(fd, is_http, name, self.now);
-                    let token = Source::Client(number).token();
-                    if self.poll.add(&client, token, Interest::Read).is_ok() {
-                        self.operators.clients.insert(number, client);
-                    }
+                Ok(Some((fd, Some(name)))) => {
+                    let is_http = source == Source::Http;
+                    self.seat_client(Client::new(fd, is_http, name, self.now));
                 }
-                Ok(Some(_)) => {}
-                Err(error) => {
-                    warn!(target: "master", problem = %error, "nobody can be let in");
-                    let _ = self.poll.remove(&door.listener);
-                    door.shut_until = Some(self.now.saturating_add(SHUT));
-                    return;
-                }
+                Err(error) => return self.shut(source, error),
             }
+        }
+    }
+
+    fn seat_client(&mut self, client: Client) {
+        if !self.operators.make_room(client.is_http()) {
+            return;
+        }
+        let number = self.operators.next;
+        self.operators.next = number.wrapping_add(1);
+        let token = Source::Client(number).token();
+        if self.poll.add(&client, token, Interest::Read).is_ok() {
+            self.operators.clients.insert(number, client);
+        }
+    }
+
+    /// Shuts a door for a while: it would wake us again and again.
+    fn shut(&mut self, source: Source, error: Errno) {
+        warn!(target: "master", problem = %error, "nobody can be let in");
+        let until = self.now.saturating_add(SHUT);
+        for door in self.operators.doors.iter_mut().filter(|door| door.source == source) {
+            let _ = self.poll.remove(&door.listener);
+            door.shut_until = Some(until);
         }
     }
 

@@ -22,6 +22,7 @@ mod hardened;
 mod init;
 mod limits;
 mod listeners;
+mod operate;
 mod quiet;
 mod reaping;
 mod releases;
