@@ -65,7 +65,7 @@ impl Master {
 
     /// Workers on their way out wait for their clients to go by themselves; when everybody stops,
     /// it is for them to send the clients away. Node's have been told to disconnect already.
-    fn hurry_those_who_leave(&mut self) {
+    pub(super) fn hurry_those_who_leave(&mut self) {
         if self.cluster.is_some() {
             return;
         }

@@ -103,6 +103,7 @@ impl Master {
         if !self.fleet.is_stopping() {
             info!(target: "master", by, "stopping");
             self.record.remark("stopping", by);
+            self.hurry_those_who_leave();
         }
         self.hooks.release_boot();
         self.facts.push(Event::Command(Command::Stop(Urgency::Graceful)));
