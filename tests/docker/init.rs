@@ -10,10 +10,12 @@ use crate::{
     terminal::at_terminal,
 };
 
-/// Whether the engine's own init is this binary.
+/// Whether the engine was started with this binary for its init.
 fn is_the_engines() -> bool {
-    std::env::var("DM_INIT")
-        .is_ok_and(|path| docker(&["info", "--format", "{{.InitBinary}}"]) == path)
+    std::env::var("DM_INIT").is_ok_and(|path| {
+        assert_eq!(docker(&["info", "--format", "{{.InitBinary}}"]), path);
+        true
+    })
 }
 
 /// `docker run OPTIONS --init IMAGE COMMAND`.
