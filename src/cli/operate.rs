@@ -132,7 +132,7 @@ impl<O: Write, E: Write> Outputs<O, E> {
                 return Ok(self.out.write_all(text.as_bytes())?);
             }
             self.frame(&text)?;
-            self.pause(&mut connection)?;
+            Self::pause(&mut connection)?;
         }
     }
 
@@ -148,7 +148,7 @@ impl<O: Write, E: Write> Outputs<O, E> {
     }
 
     /// Waits for the next frame, or learns that there is none.
-    fn pause(&self, connection: &mut Connection) -> Result<(), Stop> {
+    fn pause(connection: &mut Connection) -> Result<(), Stop> {
         match connection.reply(Some(clock::now().saturating_add(FRAME))) {
             Err(Problem::TimedOut) => Ok(()),
             Err(problem) => Err(problem.into()),

@@ -43,7 +43,7 @@ impl Master {
         findings.extend(self.worker_findings());
         findings.extend(self.queue_findings());
         findings.extend(self.memory_findings());
-        findings.extend([self.place(), self.patience(), self.control_socket()]);
+        findings.extend([Self::place(), self.patience(), self.control_socket()]);
         findings.extend(self.rights());
         findings.sort_by_key(|finding| finding.gravity);
         findings
@@ -155,7 +155,7 @@ impl Master {
         findings
     }
 
-    fn place(&self) -> Finding {
+    fn place() -> Finding {
         if host::is_pid_1() {
             return good("the master is PID 1".to_owned());
         }

@@ -21,7 +21,7 @@ enum Asked {
     Get {
         path: String,
         is_head: bool,
-        /// Whether it likes OpenMetrics.
+        /// Whether it likes `OpenMetrics`.
         is_openmetrics: bool,
     },
 }

@@ -192,8 +192,8 @@ impl Record {
                 });
             }
             Action::Drain { worker, cause } => self.leaves("worker draining", worker, cause, child),
-            // Its end follows at once.
-            Action::Terminate { cause: LeaveCause::Drained, .. } => {}
+            // The end follows at once.
+            Action::Terminate { cause: LeaveCause::Drained, .. } | Action::Exit(_) => {}
             Action::Terminate { worker, cause } => {
                 if cause == LeaveCause::Late {
                     self.late.insert(worker);
@@ -205,7 +205,6 @@ impl Record {
                 self.leaves("worker killed", worker, cause, child);
             }
             Action::Announce(milestone) => self.announced(milestone, now),
-            Action::Exit(_) => {}
         }
     }
 

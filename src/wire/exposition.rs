@@ -1,4 +1,4 @@
-//! Metrics as text: Prometheus' format, and OpenMetrics for those who ask for it.
+//! Metrics as text: Prometheus' format, and `OpenMetrics` for those who ask for it.
 //!
 //! The two differ in how a counter's family is called and in the last line. Names and labels are
 //! ours; values of labels may hold anything and are escaped.
@@ -12,7 +12,7 @@ use core::fmt::Write;
 
 /// The media type of Prometheus' format.
 pub const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
-/// The media type of OpenMetrics.
+/// The media type of `OpenMetrics`.
 pub const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// How a family's values behave.

@@ -25,7 +25,7 @@ const ORPHANS: &str = "10000";
 const SETTLE: Duration = Duration::from_secs(2);
 const WATCHED: Duration = Duration::from_secs(30);
 /// Nothing here takes as long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// For each contender one figure a round.
 type Figures = Vec<Vec<f64>>;
