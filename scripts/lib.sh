@@ -91,6 +91,18 @@ ensure() {
     command -v "$command" >/dev/null || die "$* did not bring $command"
 }
 
+# What reads metrics in earnest: Python's prometheus_client, and promtool without the server around it.
+ensure_metrics_parsers() {
+    /usr/bin/python3 -c 'import prometheus_client' 2>/dev/null ||
+        apt_install python3 python3-prometheus-client
+    PATH=$PATH:$root/target/promtool/usr/bin
+    command -v promtool >/dev/null && return
+    mkdir -p target/promtool
+    [ -n "$apt_updated" ] || as_root apt-get update -qq </dev/null >&2
+    (cd target/promtool && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb) >&2
+    command -v promtool >/dev/null || die "Debian's prometheus did not bring promtool"
+}
+
 ensure_rust() {
     command -v cargo >/dev/null || PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
     command -v cargo >/dev/null || die "cargo is missing: a Rust toolchain is the one thing to bring along"
