@@ -12,7 +12,6 @@ use crate::{config::Workers, sys::signals::Received};
 mod number {
     pub(super) const INT: i32 = 2;
     pub(super) const QUIT: i32 = 3;
-    pub(super) const PIPE: i32 = 13;
     pub(super) const TERM: i32 = 15;
     pub(super) const CHLD: i32 = 17;
     pub(super) const TTIN: i32 = 21;
@@ -30,8 +29,8 @@ impl Master {
         let Received { signal, from, .. } = received;
         let is_restart = self.config.restart_signals.iter().any(|each| each.number() == signal);
         match signal {
-            // The reaper looks in every turn; and SIGPIPE is our own, from writing to one who left.
-            number::CHLD | number::PIPE => {}
+            // The reaper looks in every turn.
+            number::CHLD => {}
             _ if is_restart => self.request_roll(&format!("signal {signal}")),
             number::TERM | number::QUIT => self.request_stop(Urgency::Graceful, signal),
             number::INT => {

@@ -13,7 +13,8 @@ use super::{Errno, LAST, note_before_change};
 use crate::sys::Pid;
 
 /// Signals that accuse us of a defect (a handler that returns would loop on them), and the two that
-/// nobody can take.
+/// nobody can take. And SIGPIPE, which stays ignored: a handler's own write into a pipe that is being
+/// closed would bring the next one, for ever.
 const NOT_TAKEN: &[i32] = &[
     libc::SIGSEGV,
     libc::SIGBUS,
@@ -21,6 +22,7 @@ const NOT_TAKEN: &[i32] = &[
     libc::SIGILL,
     libc::SIGSYS,
     libc::SIGTRAP,
+    libc::SIGPIPE,
     libc::SIGKILL,
     libc::SIGSTOP,
 ];
