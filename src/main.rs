@@ -7,7 +7,7 @@ mod contract;
 mod log;
 mod master;
 mod solo;
-#[expect(dead_code, reason = "what calls it lands after it")]
+#[expect(dead_code, reason = "a few facts that nobody but its tests asks for")]
 mod sys;
 
 use std::{
