@@ -213,7 +213,12 @@ impl<O: Write, E: Write> Outputs<O, E> {
         loop {
             match connection.reply(until) {
                 Ok(Reply::Progress(progress)) => {
-                    let text = screen::progress(&progress);
+                    let mut text = screen::progress(&progress);
+                    if self.is_terminal {
+                        // A line that wraps would be drawn below itself.
+                        let width = self.look().width.saturating_sub(1);
+                        text = text.chars().take(width).collect();
+                    }
                     if self.is_terminal {
                         write!(self.out, "\r{text}\x1b[K")?;
                     } else {

@@ -312,8 +312,11 @@ impl Cluster {
                 Effect::Drained(member) => self.tell(member, WorkerEvent::Drained),
                 Effect::GaveUp { member, misdeed } => self.give_up(member, misdeed),
                 Effect::Remark { member, remark } => {
-                    let worker = self.peers.get(&member).map(|peer| peer.worker);
-                    self.news.extend(worker.map(|worker| News::Remark(worker, remark)));
+                    if let Some(peer) = self.peers.get_mut(&member)
+                        && peer.may_remark()
+                    {
+                        self.news.push(News::Remark(peer.worker, remark));
+                    }
                 }
             }
         }

@@ -41,6 +41,7 @@ const SWALLOWERS: &[&str] = &[
     "pm2-runtime",
     "forever",
     "tsx",
+    "cross-env",
 ];
 /// Container inits that take options and then a command.
 const INITS: &[&str] = &["tini", "tini-static", "docker-init", "dumb-init", "catatonit"];

@@ -1,16 +1,23 @@
 //! `doctor`: what this container allows, and what is not as it should be, each with a remedy.
 
-use std::{fs, time::Duration};
+use std::{
+    ffi::{OsStr, OsString},
+    fs,
+    time::Duration,
+};
 
 use dutch_master::{
     WorkerState,
     wire::control::{Finding, Gravity},
 };
 
-use super::Master;
+use super::{Master, choose};
 use crate::{
     config::{Output, SurgeChoice},
-    contract::{Kind, Readiness},
+    contract::{
+        Kind, Readiness,
+        program::{self, Program},
+    },
     sys::{cgroup, host},
 };
 
@@ -45,8 +52,22 @@ impl Master {
         findings.extend(self.memory_findings());
         findings.extend([Self::place(), self.patience(), self.control_socket()]);
         findings.extend(self.rights());
+        findings.extend(self.swallower());
         findings.sort_by_key(|finding| finding.gravity);
         findings
+    }
+
+    /// A Node program that starts another one keeps the cluster's channel for itself.
+    fn swallower(&self) -> Option<Finding> {
+        let path = self.sources.container.get(OsStr::new("PATH")).map(OsString::as_os_str);
+        let head = |program: &OsStr| choose::head_of_program(program, path);
+        match program::recognise(&self.config.command, &head) {
+            Program::Swallower(name) => Some(doubtful(
+                program::advice(name, &self.config.command),
+                "write the command that it runs, such as node app.js",
+            )),
+            _ => None,
+        }
     }
 
     fn readiness_findings(&self) -> Vec<Finding> {

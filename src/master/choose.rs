@@ -59,7 +59,7 @@ pub(super) fn contract(config: &Config, path: Option<&OsStr>) -> (Kind, &'static
 }
 
 /// The first bytes of the file that a command's name stands for, found as execvp(3) would.
-fn head_of_program(program: &OsStr, path: Option<&OsStr>) -> Option<Vec<u8>> {
+pub(super) fn head_of_program(program: &OsStr, path: Option<&OsStr>) -> Option<Vec<u8>> {
     let candidates = spawn::candidates(program, path);
     let open = |path: &CString| File::open(OsStr::from_bytes(path.as_bytes())).ok();
     let mut head = Vec::new();

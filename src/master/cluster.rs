@@ -1,6 +1,6 @@
 //! The `node` contract in the loop: what the cluster has to say becomes facts and log lines.
 
-use std::time::Duration;
+use std::{mem::replace, time::Duration};
 
 use dutch_master::{Event, WorkerEvent, WorkerId};
 use tracing::{info, warn};
@@ -22,9 +22,10 @@ const GRACE: Duration = Duration::from_secs(1);
 const NEVER_ONLINE: &str = "it never took up Node's channel: a program that starts another (npm, \
                             yarn, nodemon) takes it for itself, so write node app.js; for a program \
                             that is not Node, CONTRACT=plain";
-const NEVER_LISTENED: &str = "it opened no server through the cluster: a program without servers, or \
-                              with `exclusive` or `reusePort` ones, says process.send('ready'), or \
-                              gets READY=delay:2s";
+const NEVER_LISTENED: &str = "it opened no server through the cluster: one that starts another (npm, \
+                              yarn, nodemon) keeps the channel, so write node app.js; one without \
+                              servers, or with `exclusive` or `reusePort` ones, says \
+                              process.send('ready'), or gets READY=delay:2s";
 
 impl Master {
     pub(super) fn turn_cluster(&mut self) {
@@ -63,7 +64,7 @@ impl Master {
     }
 
     fn hear_worker(&mut self, id: WorkerId, event: WorkerEvent) {
-        let Some(child) = self.children.get(id) else { return };
+        let Some(child) = self.children.get_mut(id) else { return };
         match event {
             WorkerEvent::Ready => {
                 if self.readiness == Readiness::Listening {
@@ -72,10 +73,20 @@ impl Master {
                 return;
             }
             WorkerEvent::Disconnected if child.is_leaving => return,
-            WorkerEvent::Disconnected => journal::disconnected(id, child),
-            WorkerEvent::RestartRequested => journal::asked(id, child, "it asked"),
-            WorkerEvent::Drained => {
+            WorkerEvent::Disconnected => {
+                child.heard.farewell = true;
                 journal::disconnected(id, child);
+            }
+            WorkerEvent::RestartRequested => {
+                if child.is_leaving || replace(&mut child.heard.wish, true) {
+                    return;
+                }
+                journal::asked(id, child, "it asked");
+            }
+            WorkerEvent::Drained => {
+                if !replace(&mut child.heard.farewell, true) {
+                    journal::disconnected(id, child);
+                }
                 return self.leave_to_itself(id);
             }
             _ => {}

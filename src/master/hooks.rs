@@ -246,7 +246,12 @@ impl Master {
         }
         if self.hooks.is_boot_held {
             self.hooks.release_boot();
-        } else if !self.fleet.is_stopping() {
+            // Who asked for a roll meanwhile gets one, after the boot that it came in the way of.
+            if self.record.asked.is_none() {
+                return;
+            }
+        }
+        if !self.fleet.is_stopping() {
             self.roll();
         }
     }

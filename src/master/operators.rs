@@ -186,6 +186,8 @@ impl Master {
         let token = Source::Client(number).token();
         if self.poll.add(&client, token, Interest::Read).is_ok() {
             self.operators.clients.insert(number, client);
+            // Whoever has asked already is answered before others can crowd it out.
+            self.read_client(number);
         }
     }
 

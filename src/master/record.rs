@@ -19,6 +19,8 @@ use crate::sys::cgroup;
 
 /// Events that are kept: some hundred bytes each.
 const MOST: usize = 512;
+/// Bytes of crashed workers' last lines that are kept; as JSON they may be six times as many.
+const MOST_BYTES: usize = 128 * 1024;
 /// The signal that is either ours or the kernel's.
 const KILL: i32 = 9;
 /// How a worker failed that we lost patience with.
@@ -149,8 +151,11 @@ impl Record {
     }
 
     pub(crate) fn note(&mut self, event: Event) {
-        if self.history.len() >= MOST {
-            self.history.pop_front();
+        let size = |event: &Event| event.lines.iter().map(String::len).sum::<usize>();
+        let mut bytes = self.history.iter().map(size).fold(size(&event), usize::saturating_add);
+        while self.history.len() >= MOST || bytes > MOST_BYTES {
+            let Some(oldest) = self.history.pop_front() else { break };
+            bytes = bytes.saturating_sub(size(&oldest));
         }
         self.history.push_back(Event { number: self.next, at: wall_clock(), ..event });
         self.next = self.next.saturating_add(1);

@@ -17,6 +17,8 @@ use std::{
 };
 
 use nix::sys::socket::getsockopt;
+pub(crate) use unix::SocketFile;
+
 use rustix::{
     io::Errno as Code,
     net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt},

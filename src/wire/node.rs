@@ -32,6 +32,8 @@ pub const DATA_LIMIT: usize = 16 << 10;
 pub const MALFORMED_LIMIT: u16 = 100;
 /// How many servers a worker may have.
 pub const KEY_LIMIT: usize = 256;
+/// Listeners that no worker has any more and that are kept for its successor.
+pub const UNUSED_LIMIT: usize = 64;
 /// How many descriptors a worker may have sent that no message has claimed yet.
 pub const UNCLAIMED_LIMIT: usize = 16;
 /// How many bytes may wait for a worker that does not read.

@@ -9,7 +9,7 @@ use std::{
 
 use dutch_master::wire::node::{SockName, Target};
 
-use crate::sys::sockets::{self, Address, Fault, Options};
+use crate::sys::sockets::{self, Address, Fault, Options, SocketFile};
 
 /// libuv's numbers for what a program is told when a server can't be opened.
 const EACCES: i32 = -13;
@@ -28,8 +28,8 @@ const UDP_REUSE_PORT: u32 = 8;
 struct Socket {
     fd: OwnedFd,
     address: Address,
-    /// It is one of `LISTEN`'s, whose file stays when no worker serves it.
-    is_lent: bool,
+    /// Its file, which goes with it; nothing for those of `LISTEN`, whose file stays.
+    file: Option<SocketFile>,
 }
 
 /// Every socket, by its number.
@@ -82,17 +82,14 @@ impl Listeners {
     fn borrow(&self, fd: i32) -> Result<Socket, i32> {
         let of_ours = self.lent.get(&fd).and_then(|lent| lent.try_clone().ok()).ok_or(EBADF)?;
         let address = sockets::local_address(of_ours.as_fd()).map_err(|_| EINVAL)?;
-        Ok(Socket { fd: of_ours, address, is_lent: true })
+        Ok(Socket { fd: of_ours, address, file: None })
     }
 
     /// Closes a socket, and removes its file.
     pub(super) fn close(&mut self, number: u64) {
         self.deaf.remove(&number);
-        if let Some(Socket { address: Address::Unix(path), is_lent: false, .. }) =
-            self.sockets.remove(&number)
-        {
-            // Somebody may have taken it away already.
-            let _ = std::fs::remove_file(path);
+        if let Some(Socket { file: Some(file), .. }) = self.sockets.remove(&number) {
+            file.remove();
         }
     }
 
@@ -108,9 +105,13 @@ impl Listeners {
 fn open(target: &Target, backlog: Option<u32>) -> Result<Socket, i32> {
     let (address, options) = wish(target)?;
     let options = Options { backlog, ..options };
+    let file = match &address {
+        Address::Unix(path) => SocketFile::at(path),
+        _ => None,
+    };
     let fd = sockets::listen(&address, &options).map_err(|error| errno(error.fault))?;
     let address = sockets::local_address(fd.as_fd()).unwrap_or(address);
-    Ok(Socket { fd, address, is_lent: false })
+    Ok(Socket { fd, address, file })
 }
 
 /// Where a server wants to listen, in the words of [`sockets`].

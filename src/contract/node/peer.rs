@@ -16,7 +16,11 @@ pub(super) struct Peer {
     /// Whether it is listened to.
     pub(super) is_heard: bool,
     interest: Interest,
+    remarks: u8,
 }
+
+/// How many remarks about one worker are passed on: the log is not a worker's to fill.
+const REMARKS: u8 = 20;
 
 impl Peer {
     pub(super) fn new(worker: WorkerId, channel: Channel) -> Self {
@@ -26,7 +30,14 @@ impl Peer {
             descriptors: VecDeque::new(),
             is_heard: true,
             interest: Interest::Read,
+            remarks: 0,
         }
+    }
+
+    /// Whether one more remark about it is worth passing on.
+    pub(super) fn may_remark(&mut self) -> bool {
+        self.remarks = self.remarks.saturating_add(1);
+        self.remarks <= REMARKS
     }
 
     pub(super) fn close_descriptors(&mut self, count: usize) {

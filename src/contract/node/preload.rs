@@ -6,7 +6,7 @@ use std::{
     ffi::{OsStr, OsString},
     fs::{self, OpenOptions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -25,6 +25,8 @@ impl Preload {
         // A master that was killed may have left its own.
         let _ = fs::remove_file(&path);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path)?;
+        // Whatever our umask is, workers of another user must be able to read it.
+        file.set_permissions(fs::Permissions::from_mode(0o644))?;
         file.write_all(TEXT.as_bytes())?;
         Ok(Self { path })
     }

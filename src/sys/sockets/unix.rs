@@ -5,7 +5,7 @@
 //! connect: the file is born with mode 0, not opened up and then closed down.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     os::{
         fd::{AsFd, AsRawFd, OwnedFd},
         unix::ffi::OsStrExt,
@@ -23,6 +23,29 @@ use super::{Fault, Options, backlog, socket};
 
 /// `sun_path` without its closing zero, which some programs that read the name insist on.
 const LONGEST: usize = 107;
+
+/// A listener's file, by a handle of its directory: where the path leads may change meanwhile.
+#[derive(Debug)]
+pub(crate) struct SocketFile {
+    directory: OwnedFd,
+    name: OsString,
+}
+
+impl SocketFile {
+    /// What is, or will be, at a path.
+    pub(crate) fn at(path: &Path) -> Option<Self> {
+        let directory = open_directory(path.parent()?).ok()?;
+        Some(Self { directory, name: path.file_name()?.to_owned() })
+    }
+
+    /// Removes it if it is a socket; nothing else that somebody may have put there.
+    pub(crate) fn remove(&self) {
+        let found = rustix::fs::statat(&self.directory, &self.name, AtFlags::SYMLINK_NOFOLLOW);
+        if found.is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Socket) {
+            remove(&self.directory, &self.name);
+        }
+    }
+}
 
 /// Opens a listener at a path.
 pub(super) fn listen(path: &Path, options: &Options) -> Result<OwnedFd, Fault> {

@@ -6,7 +6,7 @@ use super::{
     Attachment, Effect, Misdeed, Primary, Remark,
     member::{Sent, Share},
 };
-use crate::wire::node::{KEY_LIMIT, Outgoing, Query, SockName, Target};
+use crate::wire::node::{KEY_LIMIT, Outgoing, Query, SockName, Target, UNUSED_LIMIT};
 
 /// libuv's numbers for "bad descriptor" and "address in use".
 const EBADF: i32 = -9;
@@ -80,6 +80,11 @@ impl Primary {
     }
 
     fn open(&mut self, number: u64, key: String, query: Query) {
+        // A worker that opens and closes servers must not fill the master's table of descriptors;
+        // the newest go, so that the server that a successor will ask for stays.
+        let unused = self.unused();
+        let surplus = unused.len().saturating_sub(UNUSED_LIMIT);
+        unused.into_iter().rev().take(surplus).for_each(|unused| self.close(unused));
         let listener = self.next_listener;
         self.next_listener = listener.saturating_add(1);
         let is_shared = self.options.shared || matches!(query.target, Target::Udp { .. });
@@ -202,22 +207,25 @@ impl Primary {
 
     /// Closes every listener that nobody has a share of, and what waits there.
     pub(super) fn close_unused(&mut self) {
-        let unused: Vec<u64> = self
-            .listeners
-            .iter()
-            .filter(|(_, listener)| {
-                listener.turn.is_empty() && matches!(listener.state, State::Open(_))
-            })
-            .map(|(number, _)| *number)
-            .collect();
-        for number in unused {
-            let Some(listener) = self.listeners.remove(&number) else { continue };
-            let connections = listener.waiting.into_iter().map(Effect::CloseConnection);
-            self.effects.extend(connections);
-            self.push(Effect::CloseListener(number));
-            for member in self.members.values_mut() {
-                member.expected.remove(&number);
-            }
+        self.unused().into_iter().for_each(|number| self.close(number));
+    }
+
+    /// Open listeners that nobody has a share of, the oldest first.
+    fn unused(&self) -> Vec<u64> {
+        let is_unused = |listener: &Listener| {
+            listener.turn.is_empty() && matches!(listener.state, State::Open(_))
+        };
+        let unused = self.listeners.iter().filter(|(_, listener)| is_unused(listener));
+        unused.map(|(number, _)| *number).collect()
+    }
+
+    fn close(&mut self, number: u64) {
+        let Some(listener) = self.listeners.remove(&number) else { return };
+        let connections = listener.waiting.into_iter().map(Effect::CloseConnection);
+        self.effects.extend(connections);
+        self.push(Effect::CloseListener(number));
+        for member in self.members.values_mut() {
+            member.expected.remove(&number);
         }
     }
 
