@@ -71,6 +71,8 @@ pub(crate) use boot::run;
 
 /// Exit code of a stop that had to kill.
 const EXIT_FORCED: u8 = 1;
+/// How long a slow reader of our last lines holds up our end, at most.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How many times in one turn we ask for more than one batch of descriptors.
 const BATCHES: usize = 8;
 
@@ -119,7 +121,9 @@ impl Master {
         self.report_drops();
         loop {
             if let Some(code) = self.exit {
-                self.flush();
+                for sink in [&self.stdout, &self.stderr] {
+                    with_sink(sink, |sink| sink.finish(LAST_WORDS));
+                }
                 return code;
             }
             self.turn();
@@ -208,6 +212,7 @@ impl Master {
             self.orphan_deadline(),
             self.cluster.as_ref().and_then(Cluster::deadline),
             self.operators.deadline(),
+            self.einhorn.as_ref().and_then(|einhorn| einhorn.shut_until),
         ];
         own.into_iter().flatten().min()
     }
@@ -219,6 +224,7 @@ impl Master {
         self.look_at_hooks();
         self.look_at_capacity();
         self.look_at_watch();
+        self.look_at_einhorn();
         self.look_at_cluster();
         self.look_at_operators();
     }

@@ -9,7 +9,7 @@ pub(crate) const SIGNALS: &[(&str, &str, &str)] = &[
     ("TTIN", "one worker more", "terminal job control"),
     ("TTOU", "one worker fewer", "terminal job control"),
     ("CHLD", "every orphan is reaped, not only workers", "the same"),
-    ("USR1, WINCH, CONT and the rest", "forwarded to every worker", "forwarded"),
+    ("USR1, WINCH, CONT and what accuses no program", "forwarded to every worker", "forwarded"),
 ];
 
 /// What an exit code of the master means.

@@ -14,7 +14,7 @@ use dutch_master::{Generation, SlotId, WorkerId};
 use super::output::Outlet;
 use crate::{
     contract::systemd::Link,
-    sys::{Pid, diag, reap::ExitStatus, signals, spawn::SpawnError},
+    sys::{Pid, diag, host, reap::ExitStatus, signals, spawn::SpawnError},
 };
 
 /// How a worker came to its end.
@@ -175,7 +175,8 @@ impl Child {
 
     /// The process that matters: the first one, unless it said that another does.
     pub(crate) fn main_process(&self) -> Pid {
-        self.main.unwrap_or_else(|| self.pid())
+        let group = self.pid();
+        self.main.filter(|&main| host::group_of(main) == Some(group)).unwrap_or(group)
     }
 
     /// Asks it to stop, once. A server's first process tells its others, of which some take the same

@@ -6,6 +6,7 @@ use std::{
     collections::BTreeMap,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use dutch_master::wire::{
@@ -14,14 +15,14 @@ use dutch_master::wire::{
 };
 
 use crate::sys::{
-    Pid,
+    Errno, Pid,
     host::{self, PipeRead},
     local,
     sockets::{self, Address, Options, SocketError},
 };
 
 /// Clients at the same time; one more takes the place of the oldest, which has had its time.
-const MOST: usize = 32;
+pub(crate) const MOST: usize = 32;
 /// An acknowledgement is about 40 bytes.
 const LONGEST: usize = 4096;
 
@@ -32,6 +33,8 @@ pub(crate) struct Einhorn {
     path: PathBuf,
     clients: BTreeMap<u64, Client>,
     next: u64,
+    /// Nobody is let in before this: there were no descriptors left.
+    pub(crate) shut_until: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -60,7 +63,7 @@ impl Einhorn {
         // Workers of any user may connect; what they may say depends on who they are.
         let options = Options { mode: Some(0o666), ..Options::default() };
         let listener = sockets::listen(&Address::Unix(path.clone()), &options)?;
-        Ok(Self { listener, path, clients: BTreeMap::new(), next: 0 })
+        Ok(Self { listener, path, clients: BTreeMap::new(), next: 0, shut_until: None })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -68,17 +71,19 @@ impl Einhorn {
     }
 
     /// Takes one client that waits. Returns its number and descriptor, to be polled.
-    pub(crate) fn accept(&mut self) -> Option<(u64, BorrowedFd<'_>)> {
-        let local::Client { fd, pid, .. } = local::accept(&self.listener).ok().flatten()?;
+    pub(crate) fn accept(&mut self) -> Result<Option<(u64, BorrowedFd<'_>)>, Errno> {
+        let Some(local::Client { fd, pid, .. }) = local::accept(&self.listener)? else {
+            return Ok(None);
+        };
         if self.clients.len() >= MOST {
             self.clients.pop_first();
         }
         let number = self.next;
         self.next = number.wrapping_add(1);
         let lines = Lines::new(LONGEST, Overlong::Refuse);
-        let client = Client { fd, group: host::group_of(pid), lines };
+        let client = Client { fd, group: pid.and_then(host::group_of), lines };
         self.clients.insert(number, client);
-        self.clients.get(&number).map(|client| (number, client.fd.as_fd()))
+        Ok(self.clients.get(&number).map(|client| (number, client.fd.as_fd())))
     }
 
     /// Listens to a client.

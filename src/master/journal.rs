@@ -12,7 +12,7 @@ fn pid(child: Option<&Child>) -> Option<u64> {
 }
 
 /// A decision of the core, before it is carried out. `is_boot` until the fleet has come up once.
-pub(crate) fn decided(action: Action, child: Option<&Child>, is_boot: bool) {
+pub(crate) fn decided(action: Action, child: Option<&Child>, is_boot: bool, why: Option<&str>) {
     let slot = child.map(|child| u64::from(child.slot.get()));
     let generation = child.map(|child| u64::from(child.generation.get()));
     let pid = pid(child);
@@ -43,12 +43,12 @@ pub(crate) fn decided(action: Action, child: Option<&Child>, is_boot: bool) {
             let why = why_left(cause);
             warn!(target: "worker", slot, worker, pid, generation, why, "killing worker");
         }
-        Action::Announce(milestone) => announced(milestone, is_boot),
+        Action::Announce(milestone) => announced(milestone, is_boot, why),
         Action::Exit(outcome) => leaving(outcome),
     }
 }
 
-fn announced(milestone: Milestone, is_boot: bool) {
+fn announced(milestone: Milestone, is_boot: bool, why: Option<&str>) {
     match milestone {
         Milestone::RollStarted { from: Some(from), to } => {
             let (from, generation) = (from.get(), to.get());
@@ -68,10 +68,10 @@ fn announced(milestone: Milestone, is_boot: bool) {
         }
         Milestone::RollFailed { from, to: Some(to) } => {
             let (generation, back_to) = (from.get(), to.get());
-            error!(target: "roll", generation, back_to, "roll failed");
+            error!(target: "roll", generation, back_to, why, "roll failed");
         }
         Milestone::RollFailed { from, to: None } => {
-            error!(target: "roll", generation = from.get(), "roll failed");
+            error!(target: "roll", generation = from.get(), why, "roll failed");
         }
     }
 }

@@ -66,6 +66,8 @@ struct Lane {
     sockets: Vec<Option<OwnedFd>>,
     holder: Option<WorkerId>,
     is_live: bool,
+    /// Whether new connections come here: to those who live, else to who is to live next.
+    is_aimed: bool,
     tag: Option<diag::Tag>,
 }
 
@@ -119,7 +121,8 @@ impl Listeners {
             return Ok(());
         }
         let free = self.lanes.iter().enumerate().filter(|(_, lane)| lane.holder.is_none());
-        let fullest = free.max_by_key(|(_, lane)| lane.waiting()).map(|(index, _)| index);
+        let fullest = free.max_by_key(|(_, lane)| (lane.is_aimed, lane.waiting()));
+        let fullest = fullest.map(|(index, _)| index);
         let index = match fullest {
             Some(index) => index,
             None => self.add_lane()?,
@@ -127,7 +130,21 @@ impl Listeners {
         if let Some(lane) = self.lanes.get_mut(index) {
             lane.holder = Some(worker);
         }
+        self.aim_at_successor(index);
         Ok(())
+    }
+
+    /// With nobody alive, what the kernel still aims at may be a lane that nobody will sit in again.
+    fn aim_at_successor(&mut self, index: usize) {
+        let is_anybody_live = self.lanes.iter().any(|lane| lane.is_live);
+        if is_anybody_live || !self.lanes.iter().any(|lane| lane.is_aimed) {
+            return;
+        }
+        for (at, lane) in self.lanes.iter_mut().enumerate() {
+            lane.is_aimed = at == index;
+        }
+        // Refused now, it is tried again as soon as somebody lives.
+        let _ = self.aim();
     }
 
     /// A worker's sockets and what it is to know of them.
@@ -229,14 +246,21 @@ impl Listeners {
 
     /// Tells the kernel which lanes live. With none alive the last ones keep their share: what waits
     /// there is served by the next worker, and nobody is refused.
-    fn steer(&self) -> Result<(), SteerError> {
-        let live: Vec<u32> = (0..)
-            .zip(&self.lanes)
-            .filter(|(_, lane)| lane.is_live)
-            .map(|(index, _)| index)
-            .collect();
-        let Some(first) = self.lanes.first().filter(|_| !live.is_empty()) else { return Ok(()) };
-        first.sockets.iter().flatten().try_for_each(|socket| steer::steer(socket.as_fd(), &live))
+    fn steer(&mut self) -> Result<(), SteerError> {
+        if !self.lanes.iter().any(|lane| lane.is_live) {
+            return Ok(());
+        }
+        for lane in &mut self.lanes {
+            lane.is_aimed = lane.is_live;
+        }
+        self.aim()
+    }
+
+    fn aim(&self) -> Result<(), SteerError> {
+        let lanes = (0..).zip(&self.lanes).filter(|(_, lane)| lane.is_aimed);
+        let aimed: Vec<u32> = lanes.map(|(index, _)| index).collect();
+        let Some(first) = self.lanes.first() else { return Ok(()) };
+        first.sockets.iter().flatten().try_for_each(|socket| steer::steer(socket.as_fd(), &aimed))
     }
 
     fn add_lane(&mut self) -> Result<usize, ListenError> {
@@ -249,7 +273,7 @@ impl Listeners {
             sockets.push(listener.open_own(tag, index == 0)?);
         }
         self.ports = self.entries.iter().filter_map(Listener::lane_port).collect();
-        self.lanes.push(Lane { sockets, holder: None, is_live: false, tag });
+        self.lanes.push(Lane { sockets, holder: None, is_live: false, is_aimed: false, tag });
         Ok(index)
     }
 }

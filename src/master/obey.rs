@@ -33,7 +33,13 @@ impl Master {
             | Action::Kill { worker, .. } => self.children.get(worker),
             Action::Start { .. } | Action::Announce(_) | Action::Exit(_) => None,
         };
-        journal::decided(action, subject, self.is_booting);
+        let why = match action {
+            Action::Announce(Milestone::RollFailed { from, .. }) => {
+                Some(self.record.why_failed(from))
+            }
+            _ => None,
+        };
+        journal::decided(action, subject, self.is_booting, why.as_deref());
         if let Action::Terminate { worker, cause: LeaveCause::Late } = action {
             self.explain_lateness(worker);
         }

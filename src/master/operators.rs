@@ -144,7 +144,8 @@ impl Master {
         self.let_in(Source::Control, |listener| {
             let found = local::accept(listener)?;
             Ok(found.map(|client| {
-                let name = format!("uid {}, pid {}", client.uid, client.pid);
+                let pid = client.pid.map_or("outside".to_owned(), |pid| pid.to_string());
+                let name = format!("uid {}, pid {pid}", client.uid);
                 (client.fd, (client.uid == 0 || client.uid == own).then_some(name))
             }))
         });

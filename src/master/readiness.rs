@@ -13,10 +13,12 @@ use super::{
 };
 use crate::{
     contract::{Readiness, systemd::Said},
-    master::einhorn::Heard,
+    master::einhorn::{Heard, MOST},
     sys::{host, poll::Interest},
 };
 
+/// How long nobody is let in to einhorn's socket when there are no descriptors left.
+const SHUT: Duration = Duration::from_secs(1);
 /// How long after a failed probe the next one comes.
 const PROBE_EVERY: Duration = Duration::from_millis(250);
 /// Nonsense that a worker may send before we say so.
@@ -133,9 +135,31 @@ impl Master {
 
     pub(super) fn accept_einhorn(&mut self) {
         let Some(einhorn) = &mut self.einhorn else { return };
-        while let Some((number, fd)) = einhorn.accept() {
-            // One that can't be polled is never read, and makes room when it is one too many.
-            let _ = self.poll.add(fd, Source::EinhornClient(number).token(), Interest::Read);
+        for _ in 0..MOST {
+            match einhorn.accept() {
+                Ok(None) => return,
+                // One that can't be polled is never read, and makes room when it is one too many.
+                Ok(Some((number, fd))) => {
+                    let token = Source::EinhornClient(number).token();
+                    let _ = self.poll.add(fd, token, Interest::Read);
+                }
+                // It would wake us again and again.
+                Err(_) => {
+                    let _ = self.poll.remove(&*einhorn);
+                    einhorn.shut_until = Some(self.now.saturating_add(SHUT));
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) fn look_at_einhorn(&mut self) {
+        let now = self.now;
+        if let Some(einhorn) = &mut self.einhorn
+            && einhorn.shut_until.is_some_and(|at| at <= now)
+        {
+            einhorn.shut_until = None;
+            let _ = self.poll.add(&*einhorn, Source::Einhorn.token(), Interest::Read);
         }
     }
 

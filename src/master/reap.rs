@@ -11,7 +11,7 @@ use super::{
     output::Stream,
 };
 use crate::sys::{
-    Pid,
+    Pid, host,
     reap::{self, ExitStatus},
     signals,
     spawn::{self, ExecResult},
@@ -43,7 +43,7 @@ impl Master {
         let group = child.pid();
         if matches!(child.stage, Stage::Hook { .. }) {
             self.on_before_fork_exit(id, status);
-        } else if child.main.is_none_or(|main| main == pid) {
+        } else if child.main.is_none_or(|main| main == pid || host::group_of(main) != Some(group)) {
             self.on_worker_exit(id, group, status);
         }
     }

@@ -244,7 +244,7 @@ impl Record {
         });
     }
 
-    fn why_failed(&self, generation: Generation) -> String {
+    pub(super) fn why_failed(&self, generation: Generation) -> String {
         match &self.failure {
             Some((of, why)) if *of == generation => why.clone(),
             _ => "no worker of it became ready and stayed".to_owned(),

@@ -117,10 +117,11 @@ fn read_once(directory: &Dir, from: &Path) -> Result<Environment, ReleaseError> 
             continue;
         }
         let told = |error| ReleaseError::Variables(from.join(&name), error);
-        let file = directory.open(&name).map_err(told)?;
-        if !file.metadata().map_err(told)?.is_file() {
+        // Opening a pipe would keep us waiting.
+        if !directory.metadata(&name).map_err(told)?.is_file() {
             continue;
         }
+        let file = directory.open(&name).map_err(told)?;
         let mut text = Vec::new();
         file.take(LONGEST_VALUE.saturating_add(1)).read_to_end(&mut text).map_err(told)?;
         let value = value(text).map_err(|why| ReleaseError::Value(from.join(&name), why))?;
@@ -214,6 +215,19 @@ mod tests {
         std::os::unix::fs::symlink("..data/KEY", base.join("KEY")).unwrap();
         let of = sources(&base, Some(&base)).snapshot().unwrap().environment;
         assert_eq!(of.get(OsStr::new("KEY")), Some(&"value".into()));
+    }
+
+    #[test]
+    fn a_pipe_in_the_directory_of_variables_keeps_nobody_waiting() {
+        let base = folder("fifo");
+        fs::write(base.join("A"), "file").unwrap();
+        let made = std::process::Command::new("mkfifo").arg(base.join("PIPE")).status().unwrap();
+        assert!(made.success());
+        let of = sources(&base, Some(&base)).snapshot().unwrap().environment;
+        assert_eq!(
+            (of.get(OsStr::new("A")), of.get(OsStr::new("PIPE"))),
+            (Some(&"file".into()), None)
+        );
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 use std::{collections::BTreeMap, os::fd::OwnedFd};
 
+use crate::sys::host;
+
 /// Descriptors that one slot may keep.
 const MOST: usize = 128;
 
@@ -28,6 +30,11 @@ impl Store {
     /// Keeps descriptors. Returns how many there was no room for.
     pub(crate) fn keep(&mut self, slot: u16, name: &str, fds: Vec<OwnedFd>) -> usize {
         let kept = self.0.entry(slot).or_default();
+        // A worker that stores again what it was given keeps one of it, as with systemd.
+        let is_news = |fd: &OwnedFd| {
+            !kept.iter().any(|old| old.name == name && host::is_same_file(&old.fd, fd))
+        };
+        let fds: Vec<OwnedFd> = fds.into_iter().filter(is_news).collect();
         let room = MOST.saturating_sub(kept.len());
         let refused = fds.len().saturating_sub(room);
         kept.extend(fds.into_iter().take(room).map(|fd| Stored { name: name.to_owned(), fd }));
@@ -50,6 +57,18 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_stored_again_is_kept_once() {
+        let mut store = Store::default();
+        let (pipe, _) = crate::sys::host::pipe().unwrap();
+        for _ in 0..3 {
+            assert_eq!(store.keep(0, "a", vec![pipe.try_clone().unwrap()]), 0);
+        }
+        assert_eq!(store.of(0).len(), 1);
+        store.keep(0, "b", vec![pipe]);
+        assert_eq!(store.of(0).len(), 2, "under another name it is another");
+    }
 
     #[test]
     fn a_slot_keeps_a_bounded_number_by_name() {

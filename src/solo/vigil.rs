@@ -178,14 +178,15 @@ impl Vigil<'_> {
         if signal == CHLD && plain {
             return;
         }
-        match self.rewritten(signal) {
+        let to = self.rewritten(signal);
+        match to {
             Some(to) => {
                 self.sent_stop |= to == TSTP;
                 self.send(to);
             }
             None => self.say(Note::Dropped(signal)),
         }
-        if [TERM, INT, QUIT].contains(&signal) && self.kill_at.is_none() {
+        if to.is_some() && [TERM, INT, QUIT].contains(&signal) && self.kill_at.is_none() {
             let after = self.options.kill_after;
             self.kill_at = after.map(|after| clock::now().saturating_add(after));
         }

@@ -33,8 +33,17 @@ pub(crate) fn uid() -> u32 {
 
 /// The process group that a process belongs to; nothing when it is gone.
 pub(crate) fn group_of(pid: Pid) -> Option<Pid> {
-    let pid = rustix::process::Pid::from_raw(pid.get())?;
-    rustix::process::getpgid(Some(pid)).ok().map(Pid::from)
+    let pid = nix::unistd::Pid::from_raw(pid.get());
+    // Zero is a group outside of our pid namespace.
+    nix::unistd::getpgid(Some(pid)).ok().and_then(|group| Pid::new(group.as_raw()))
+}
+
+/// Whether two descriptors stand for the same file, pipe or socket.
+pub(crate) fn is_same_file(one: &OwnedFd, other: &OwnedFd) -> bool {
+    match (rustix::fs::fstat(one), rustix::fs::fstat(other)) {
+        (Ok(one), Ok(other)) => (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino),
+        _ => false,
+    }
 }
 
 /// A name that nobody can guess.

@@ -3,9 +3,10 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use rustix::{
     io::Errno as Raw,
-    net::{SendFlags, SocketFlags, sockopt},
+    net::{SendFlags, SocketFlags},
 };
 
 use super::{Errno, Pid};
@@ -15,8 +16,9 @@ use super::{Errno, Pid};
 pub(crate) struct Client {
     /// The connection, non-blocking.
     pub(crate) fd: OwnedFd,
-    /// Its process when it connected.
-    pub(crate) pid: Pid,
+    /// Its process when it connected; nothing when that is outside of our pid namespace, which rustix
+    /// has no word for.
+    pub(crate) pid: Option<Pid>,
     /// Its user.
     pub(crate) uid: u32,
 }
@@ -27,8 +29,8 @@ pub(crate) fn accept(listener: impl AsFd) -> Result<Option<Client>, Errno> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         match rustix::net::accept_with(&listener, flags) {
             Ok(fd) => {
-                let who = sockopt::socket_peercred(&fd)?;
-                return Ok(Some(Client { fd, pid: who.pid.into(), uid: who.uid.as_raw() }));
+                let who = getsockopt(&fd, PeerCredentials)?;
+                return Ok(Some(Client { fd, pid: Pid::new(who.pid()), uid: who.uid() }));
             }
             Err(Raw::AGAIN) => return Ok(None),
             Err(Raw::INTR | Raw::CONNABORTED) => {}
@@ -39,7 +41,7 @@ pub(crate) fn accept(listener: impl AsFd) -> Result<Option<Client>, Errno> {
 
 /// The user who listens where we have connected.
 pub(crate) fn peer_uid(connection: impl AsFd) -> Result<u32, Errno> {
-    Ok(sockopt::socket_peercred(connection)?.uid.as_raw())
+    Ok(getsockopt(&connection, PeerCredentials)?.uid())
 }
 
 /// What became of bytes for a stream socket.

@@ -7,6 +7,7 @@
 use std::{
     collections::VecDeque,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    time::Duration,
 };
 
 use rustix::{
@@ -72,6 +73,19 @@ impl Sink {
             }
         }
         !self.backlog.is_empty()
+    }
+
+    /// Waits for the reader at the very end, so that last words are heard; not for ever.
+    pub(crate) fn finish(&mut self, within: Duration) {
+        let until = super::clock::now().saturating_add(within);
+        while self.flush() {
+            let left = until.saturating_sub(super::clock::now());
+            let Ok(left) = Timespec::try_from(left) else { return };
+            let mut polled = [PollFd::new(&self.target, PollFlags::OUT)];
+            if !matches!(rustix::event::poll(&mut polled, Some(&left)), Ok(1) | Err(Raw::INTR)) {
+                return;
+            }
+        }
     }
 
     /// Whether lines wait for the reader.
