@@ -44,6 +44,16 @@ fn a_restart_that_is_asked_for_three_times_is_one_replacement_and_one_line() {
     assert_eq!(master.count("worker to be replaced"), 1, "{}", master.tail());
 }
 
+#[test]
+fn a_worker_whose_process_that_matters_has_died_is_replaced_whoever_reaped_that() {
+    let forks = "sleep 0.3 & say MAINPID=$!; say READY=1; wait; exit 3";
+    let (setup, _folder) = with_mark(Setup::notifying(&first(forks, "say READY=1")));
+    let mut master = setup.ready();
+    assert_eq!(master.next("worker exited").number("code"), 3);
+    master.next("worker ready");
+    assert_eq!(master.stop(), 0);
+}
+
 /// A script whose first worker does one thing and whose later ones do another.
 fn first(does: &str, later: &str) -> String {
     format!("if mkdir $DM_MARK 2>/dev/null; then {does}; else {later}; fi; {IDLE}")

@@ -3,7 +3,11 @@
 use crate::harness::{Client, Setup};
 
 fn server(workers: &str, balance: &str) -> crate::harness::Master {
-    let setup = Setup::new("serve").set("READY", "auto").set("LISTEN", "tcp://127.0.0.1:0");
+    served(Setup::new("serve"), workers, balance)
+}
+
+fn served(setup: Setup, workers: &str, balance: &str) -> crate::harness::Master {
+    let setup = setup.set("READY", "auto").set("LISTEN", "tcp://127.0.0.1:0");
     let master = setup.set("WORKERS", workers).set("BALANCE", balance).start();
     master.next("every worker ready");
     master
@@ -55,6 +59,25 @@ fn a_worker_that_is_killed_costs_the_next_connections_nothing() {
         assert_ne!(Client::say(address, "hello").answer()[0], victim);
     }
     master.next("worker ready");
+}
+
+#[test]
+fn who_connects_while_the_only_worker_is_dead_is_served_by_its_successor() {
+    let mut master = served(Setup::new("sleep 0.5; serve"), "1", "slot");
+    let address = master.address();
+    // Several lanes have had a worker by now: only one of them will get the next.
+    for _ in 0..2 {
+        master.roll();
+        master.next("worker exited");
+    }
+    let victim = Client::say(address, "hello").answer()[0];
+    crate::harness::kill(victim, rustix::process::Signal::KILL);
+    master.next("worker exited");
+    let mut waiting: Vec<Client> = (0..5).map(|_| Client::say(address, "hello")).collect();
+    for client in &mut waiting {
+        assert_ne!(client.answer()[0], victim);
+    }
+    assert_eq!(master.stop(), 0);
 }
 
 #[test]

@@ -30,8 +30,8 @@ pub(crate) fn run() {
             say(&text);
         }
         "nonsense" => nonsense(),
-        "store" => store(&text, 1),
-        "store-many" => store(&text, 130),
+        "store" => store(&text),
+        "store-many" => store_many(&text, 130),
         "einhorn" => einhorn(),
         "serve" => serve(),
         "lines" => lines(text.parse().unwrap()),
@@ -83,11 +83,18 @@ fn nonsense() {
     hear();
 }
 
-fn store(name: &str, times: u32) {
+fn store(name: &str) {
     // SAFETY: the script that calls us has opened it for us, and nobody else here closes it.
     let fd = unsafe { BorrowedFd::borrow_raw(own("DM_FD").parse().unwrap()) };
+    send(format!("FDSTORE=1\nFDNAME={name}").as_bytes(), &[fd]);
+    hear();
+}
+
+/// So many different ones: the same one again would be no news.
+fn store_many(name: &str, times: u32) {
     for _ in 0..times {
-        send(format!("FDSTORE=1\nFDNAME={name}").as_bytes(), &[fd]);
+        let another = UnixDatagram::unbound().unwrap();
+        send(format!("FDSTORE=1\nFDNAME={name}").as_bytes(), &[another.as_fd()]);
     }
     hear();
 }
