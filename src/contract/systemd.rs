@@ -37,7 +37,12 @@ pub(crate) enum Said {
     /// Why it fails.
     Failing(String),
     /// Keep these descriptors for the slot's next worker.
-    Store { name: String, fds: Vec<OwnedFd> },
+    Store {
+        name: String,
+        fds: Vec<OwnedFd>,
+        /// Not to be kept once the other side has hung up.
+        is_polled: bool,
+    },
     /// Forget the stored descriptors of this name.
     Forget { name: String },
     /// Nonsense, so many lines or datagrams of it.
@@ -130,11 +135,12 @@ impl Link {
     }
 
     fn translate(&mut self, notices: Vec<Notice>, fds: Vec<OwnedFd>, said: &mut Vec<Said>) {
-        let mut name = None;
+        let (mut name, mut is_polled) = (None, true);
         let (mut stores, mut forgets) = (false, false);
         for notice in notices {
             match notice {
                 Notice::FdName(text) => name = Some(text),
+                Notice::FdPoll(polls) => is_polled = polls,
                 Notice::FdStore => stores = true,
                 Notice::FdStoreRemove => forgets = true,
                 Notice::NotifyAccess(access) => self.access = access,
@@ -154,7 +160,7 @@ impl Link {
         if forgets {
             said.push(Said::Forget { name });
         } else if stores && !fds.is_empty() {
-            said.push(Said::Store { name, fds });
+            said.push(Said::Store { name, fds, is_polled });
         }
         // Descriptors that nobody keeps close here: for BARRIER=1, that is the answer.
     }

@@ -103,6 +103,7 @@ impl Master {
                 Err(error) => return self.not_started(name, &End::NotStarted(error.to_string())),
             },
         };
+        self.store.prune(name.slot.get());
         let passed = self.listeners.passed(name.worker);
         let stored = self.store.of(name.slot.get());
         match self.kit.launch(name, release, &passed, stored, channel.as_ref()) {

@@ -86,8 +86,8 @@ impl Master {
             Said::Failing(text) => {
                 tracing::warn!(target: "worker", worker = id.get(), problem = text, "worker says it fails");
             }
-            Said::Store { name, fds } => {
-                let refused = self.store.keep(child.slot.get(), &name, fds);
+            Said::Store { name, fds, is_polled } => {
+                let refused = self.store.keep(child.slot.get(), &name, fds, is_polled);
                 if refused > 0 && !replace(&mut child.heard.overflow, true) {
                     tracing::warn!(target: "worker", worker = id.get(), name, refused, "descriptor store is full (128 a slot)");
                 }

@@ -15,6 +15,8 @@ const MOST: usize = 128;
 pub(crate) struct Stored {
     pub(crate) name: String,
     pub(crate) fd: OwnedFd,
+    /// Not kept once the other side has hung up (`FDPOLL=` of `sd_notify(3)`).
+    is_polled: bool,
 }
 
 /// What every slot keeps.
@@ -27,8 +29,22 @@ impl Store {
         self.0.get(&slot).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// Drops what is of no use to anybody any more: its other side has hung up.
+    pub(crate) fn prune(&mut self, slot: u16) {
+        if let Some(kept) = self.0.get_mut(&slot) {
+            kept.retain(|stored| !stored.is_polled || !host::has_hung_up(&stored.fd));
+        }
+    }
+
     /// Keeps descriptors. Returns how many there was no room for.
-    pub(crate) fn keep(&mut self, slot: u16, name: &str, fds: Vec<OwnedFd>) -> usize {
+    pub(crate) fn keep(
+        &mut self,
+        slot: u16,
+        name: &str,
+        fds: Vec<OwnedFd>,
+        is_polled: bool,
+    ) -> usize {
+        self.prune(slot);
         let kept = self.0.entry(slot).or_default();
         // A worker that stores again what it was given keeps one of it, as with systemd.
         let is_news = |fd: &OwnedFd| {
@@ -37,7 +53,11 @@ impl Store {
         let fds: Vec<OwnedFd> = fds.into_iter().filter(is_news).collect();
         let room = MOST.saturating_sub(kept.len());
         let refused = fds.len().saturating_sub(room);
-        kept.extend(fds.into_iter().take(room).map(|fd| Stored { name: name.to_owned(), fd }));
+        kept.extend(fds.into_iter().take(room).map(|fd| Stored {
+            name: name.to_owned(),
+            fd,
+            is_polled,
+        }));
         refused
     }
 
@@ -59,14 +79,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_has_hung_up_is_dropped_unless_nobody_shall_look() {
+        let mut store = Store::default();
+        for is_polled in [true, false] {
+            let (pipe, writer) = crate::sys::host::pipe().unwrap();
+            store.keep(0, "pipe", vec![pipe], is_polled);
+            assert_eq!(store.of(0).len(), 1);
+            drop(writer);
+            store.prune(0);
+            assert_eq!(store.of(0).len(), usize::from(!is_polled));
+        }
+    }
+
+    #[test]
     fn what_is_stored_again_is_kept_once() {
         let mut store = Store::default();
-        let (pipe, _) = crate::sys::host::pipe().unwrap();
+        let (pipe, _writer) = crate::sys::host::pipe().unwrap();
         for _ in 0..3 {
-            assert_eq!(store.keep(0, "a", vec![pipe.try_clone().unwrap()]), 0);
+            assert_eq!(store.keep(0, "a", vec![pipe.try_clone().unwrap()], true), 0);
         }
         assert_eq!(store.of(0).len(), 1);
-        store.keep(0, "b", vec![pipe]);
+        store.keep(0, "b", vec![pipe], true);
         assert_eq!(store.of(0).len(), 2, "under another name it is another");
     }
 
@@ -75,8 +108,8 @@ mod tests {
         let fleet = |count| (0..count).map(|_| crate::sys::host::pipe().unwrap().0).collect();
         let mut store = Store::default();
         let slot = 0;
-        assert_eq!(store.keep(slot, "a", fleet(100)), 0);
-        assert_eq!(store.keep(slot, "b", fleet(100)), 72);
+        assert_eq!(store.keep(slot, "a", fleet(100), false), 0);
+        assert_eq!(store.keep(slot, "b", fleet(100), false), 72);
         store.forget(slot, "a");
         assert_eq!(store.of(slot).len(), 28);
         store.shrink(0);

@@ -7,6 +7,7 @@ use std::{
 };
 
 use rustix::{
+    event::{PollFd, PollFlags, Timespec},
     fs::{Access, AtFlags, Mode, OFlags},
     io::Errno as Raw,
 };
@@ -36,6 +37,14 @@ pub(crate) fn group_of(pid: Pid) -> Option<Pid> {
     let pid = nix::unistd::Pid::from_raw(pid.get());
     // Zero is a group outside of our pid namespace.
     nix::unistd::getpgid(Some(pid)).ok().and_then(|group| Pid::new(group.as_raw()))
+}
+
+/// Whether the other side of a pipe or socket is gone.
+pub(crate) fn has_hung_up(fd: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(fd, PollFlags::empty())];
+    let over = PollFlags::HUP | PollFlags::ERR;
+    let asked = rustix::event::poll(&mut polled, Some(&Timespec::default()));
+    asked.is_ok() && polled.iter().any(|fd| fd.revents().intersects(over))
 }
 
 /// Whether two descriptors stand for the same file, pipe or socket.
