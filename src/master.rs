@@ -28,6 +28,7 @@ mod listeners;
 mod numbers;
 mod obey;
 mod operators;
+mod outfit;
 mod output;
 mod readiness;
 mod reap;

@@ -9,7 +9,6 @@ use std::{
         fd::{AsFd, BorrowedFd},
         unix::ffi::OsStrExt,
     },
-    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
@@ -28,9 +27,9 @@ use super::{
     einhorn::Einhorn,
     hooks::Hooks,
     journal,
-    launch::Kit,
     listeners::Listeners,
     operators::Operators,
+    outfit::{credentials, kit, runtime_directory},
     record::Record,
     release::{Environment, Release, Sources},
     source::Source,
@@ -38,34 +37,26 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    config::{Account, Balance, Config, Warning},
-    contract::{
-        Kind, Readiness,
-        node::{Cluster, preload::Preload},
-    },
+    config::{Balance, Config, Warning},
+    contract::{Kind, Readiness, node::Cluster},
     log::SharedSink,
     sys::{
         Errno, cgroup, clock,
         host::{self, RuntimeDir},
-        limits::{self, Limit, Limits, OomScore, Resource},
         poll::{Interest, Poll},
         reap,
         signals::Signals,
         sink::Sink,
-        spawn::Credentials,
-        users,
     },
 };
 
 /// Exit code of a configuration that can't be carried out (`EX_CONFIG` of sysexits.h).
-const EXIT_CONFIG: u8 = 78;
+pub(super) const EXIT_CONFIG: u8 = 78;
 /// Exit code of a defect of ours or of a kernel that lacks what we need (`EX_SOFTWARE`).
 const EXIT_SOFTWARE: u8 = 70;
-/// How much more readily than us the kernel is to kill workers when memory is out.
-const OOM_STEP: i16 = 100;
 
 /// Why the master does not stand: the exit code; the log has the reason.
-struct Refusal(u8);
+pub(super) struct Refusal(pub(super) u8);
 
 /// Supervises until the fleet is gone. Returns the exit code.
 pub(crate) fn run(
@@ -98,7 +89,8 @@ fn sink(of: BorrowedFd<'_>) -> Option<SharedSink> {
     Sink::new(of).ok().map(|sink| Arc::new(Mutex::new(sink)))
 }
 
-fn refuse(code: u8, what: &str, why: &dyn std::fmt::Display) -> Refusal {
+/// Says why, once for all.
+pub(super) fn refuse(code: u8, what: &str, why: &dyn std::fmt::Display) -> Refusal {
     error!(target: "master", problem = %why, "{what}");
     Refusal(code)
 }
@@ -250,37 +242,6 @@ fn policy(config: &Config, cpus: NonZeroU16) -> Result<Policy, Refusal> {
     })
 }
 
-fn kit(
-    config: &Config,
-    kind: Kind,
-    credentials: Option<Credentials>,
-    runtime: Option<RuntimeDir>,
-    einhorn: Option<&Einhorn>,
-) -> Kit {
-    Kit {
-        command: config.command.clone(),
-        preload: runtime
-            .as_ref()
-            .filter(|_| config.node_keepalive && kind == Kind::Node)
-            .and_then(write_preload),
-        kind,
-        credentials,
-        limits: limits(config),
-        einhorn: einhorn.map(|einhorn| einhorn.path().to_owned()),
-        watchdog: config.watchdog,
-        output: config.output,
-        sockets: runtime,
-    }
-}
-
-fn write_preload(directory: &RuntimeDir) -> Option<Preload> {
-    Preload::write(directory.path())
-        .inspect_err(
-            |error| warn!(target: "master", problem = %error, "NODE_KEEPALIVE can't be had"),
-        )
-        .ok()
-}
-
 impl Master {
     /// The last steps before the first worker.
     fn prepare(&mut self, release: Release) -> Result<(), Errno> {
@@ -323,42 +284,10 @@ fn cluster(config: &Config, kind: Kind, listeners: &Listeners) -> Result<Option<
     Cluster::new(options, listeners.lent()).map(Some).map_err(software("no cluster can be had"))
 }
 
-/// Where sockets for workers can be. Of the writable places only /dev/shm is in every image.
-fn runtime_directory(readiness: &Readiness) -> Result<Option<RuntimeDir>, Refusal> {
-    let own = format!("dutch-master-{}-{}", host::uid(), host::pid_namespace());
-    let places = [
-        PathBuf::from("/run/dutch-master"),
-        Path::new("/dev/shm").join(&own),
-        Path::new("/tmp").join(&own),
-    ];
-    match RuntimeDir::make(&places) {
-        Ok(directory) => Ok(Some(directory)),
-        Err(error) if *readiness == Readiness::Notify => {
-            Err(refuse(EXIT_CONFIG, "workers could not say that they are ready", &error))
-        }
-        Err(error) => {
-            warn!(target: "master", problem = %error, "workers get no NOTIFY_SOCKET");
-            Ok(None)
-        }
-    }
-}
-
 fn open_einhorn(directory: &RuntimeDir) -> Option<Einhorn> {
     Einhorn::open(directory.path())
         .inspect_err(|error| warn!(target: "master", problem = %error, "no einhorn socket"))
         .ok()
-}
-
-fn credentials(config: &Config, root: &Dir) -> Result<Option<Credentials>, Refusal> {
-    let Some(spec) = &config.user else { return Ok(None) };
-    let text = |account: &Account| match account {
-        Account::Id(id) => id.to_string(),
-        Account::Name(name) => name.clone(),
-    };
-    let group = spec.group.as_ref().map(text);
-    users::resolve(root, &text(&spec.user), group.as_deref())
-        .map(|found| Some(Credentials { uid: found.uid, gid: found.gid, groups: found.groups }))
-        .map_err(|error| refuse(EXIT_CONFIG, "USER is nobody", &error))
 }
 
 fn sources(config: &Config, variables: Vec<(OsString, OsString)>) -> Sources {
@@ -370,30 +299,4 @@ fn sources(config: &Config, variables: Vec<(OsString, OsString)>) -> Sources {
         container,
         worker: config.worker_env.clone(),
     }
-}
-
-fn limits(config: &Config) -> Limits {
-    let narrow = |value: i32| i16::try_from(value).unwrap_or_default();
-    let ours = std::fs::read_to_string("/proc/self/oom_score_adj").ok();
-    let ours: i16 = ours.and_then(|text| text.trim().parse().ok()).unwrap_or_default();
-    Limits {
-        rlimits: rlimits(config),
-        nice: config.nice.and_then(|nice| i8::try_from(nice).ok()),
-        oom_score_adj: match config.oom_score_adj {
-            Some(score) => OomScore::Require(narrow(score)),
-            None => OomScore::Prefer(ours.saturating_add(OOM_STEP).min(1000)),
-        },
-        pdeathsig: config.pdeathsig.map(crate::config::Signal::number),
-        no_new_privs: config.no_new_privs,
-    }
-}
-
-/// The operator's limits, and for open files the one that we were started with: we raise our own,
-/// as each worker costs us several, but select(2) makes many programs unsafe above 1024.
-fn rlimits(config: &Config) -> Vec<Limit> {
-    let asked = config.rlimits.iter().filter_map(|limit| {
-        let resource = Resource::from_name(limit.resource.name())?;
-        Some(Limit { resource, soft: limit.soft, hard: limit.hard })
-    });
-    Resource::from_name("NOFILE").map(limits::raise).into_iter().chain(asked).collect()
 }

@@ -1,0 +1,116 @@
+//! What every worker is started with: its rights, limits, and the place of its sockets.
+
+use std::path::{Path, PathBuf};
+
+use cap_std::fs::Dir;
+use tracing::warn;
+
+use super::{
+    boot::{EXIT_CONFIG, Refusal, refuse},
+    einhorn::Einhorn,
+    launch::Kit,
+};
+use crate::{
+    config::{Account, Config},
+    contract::{Kind, Readiness, node::preload::Preload},
+    sys::{
+        host::{self, RuntimeDir},
+        limits::{self, Limit, Limits, OomScore, Resource},
+        spawn::Credentials,
+        users,
+    },
+};
+
+/// How much more readily than us the kernel is to kill workers when memory is out.
+const OOM_STEP: i16 = 100;
+
+/// All of it.
+pub(super) fn kit(
+    config: &Config,
+    kind: Kind,
+    credentials: Option<Credentials>,
+    runtime: Option<RuntimeDir>,
+    einhorn: Option<&Einhorn>,
+) -> Kit {
+    Kit {
+        command: config.command.clone(),
+        preload: runtime
+            .as_ref()
+            .filter(|_| config.node_keepalive && kind == Kind::Node)
+            .and_then(write_preload),
+        kind,
+        credentials,
+        limits: limits(config),
+        einhorn: einhorn.map(|einhorn| einhorn.path().to_owned()),
+        watchdog: config.watchdog,
+        output: config.output,
+        sockets: runtime,
+    }
+}
+
+fn write_preload(directory: &RuntimeDir) -> Option<Preload> {
+    Preload::write(directory.path())
+        .inspect_err(
+            |error| warn!(target: "master", problem = %error, "NODE_KEEPALIVE can't be had"),
+        )
+        .ok()
+}
+
+/// Where sockets for workers can be. Of the writable places only /dev/shm is in every image.
+pub(super) fn runtime_directory(readiness: &Readiness) -> Result<Option<RuntimeDir>, Refusal> {
+    let own = format!("dutch-master-{}-{}", host::uid(), host::pid_namespace());
+    let places = [
+        PathBuf::from("/run/dutch-master"),
+        Path::new("/dev/shm").join(&own),
+        Path::new("/tmp").join(&own),
+    ];
+    match RuntimeDir::make(&places) {
+        Ok(directory) => Ok(Some(directory)),
+        Err(error) if *readiness == Readiness::Notify => {
+            Err(refuse(EXIT_CONFIG, "workers could not say that they are ready", &error))
+        }
+        Err(error) => {
+            warn!(target: "master", problem = %error, "workers get no NOTIFY_SOCKET");
+            Ok(None)
+        }
+    }
+}
+
+/// Whom workers run as, if not as we do.
+pub(super) fn credentials(config: &Config, root: &Dir) -> Result<Option<Credentials>, Refusal> {
+    let Some(spec) = &config.user else { return Ok(None) };
+    let text = |account: &Account| match account {
+        Account::Id(id) => id.to_string(),
+        Account::Name(name) => name.clone(),
+    };
+    let group = spec.group.as_ref().map(text);
+    users::resolve(root, &text(&spec.user), group.as_deref())
+        .map(|found| Some(Credentials { uid: found.uid, gid: found.gid, groups: found.groups }))
+        .map_err(|error| refuse(EXIT_CONFIG, "USER is nobody", &error))
+}
+
+fn limits(config: &Config) -> Limits {
+    let narrow = |value: i32| i16::try_from(value).unwrap_or_default();
+    let ours = std::fs::read_to_string("/proc/self/oom_score_adj").ok();
+    let ours: i16 = ours.and_then(|text| text.trim().parse().ok()).unwrap_or_default();
+    Limits {
+        rlimits: rlimits(config),
+        nice: config.nice.and_then(|nice| i8::try_from(nice).ok()),
+        oom_score_adj: match config.oom_score_adj {
+            Some(score) => OomScore::Require(narrow(score)),
+            None => OomScore::Prefer(ours.saturating_add(OOM_STEP).min(1000)),
+        },
+        pdeathsig: config.pdeathsig.map(crate::config::Signal::number),
+        no_new_privs: config.no_new_privs,
+    }
+}
+
+/// The operator's limits, and for open files the one that we were started with: we raise our own,
+/// as each worker costs us several, but select(2) makes many programs unsafe above 1024.
+fn rlimits(config: &Config) -> Vec<Limit> {
+    let asked = config.rlimits.iter().filter_map(|limit| {
+        let resource = Resource::from_name(limit.resource.name())?;
+        Some(Limit { resource, soft: limit.soft, hard: limit.hard })
+    });
+    Resource::from_name("NOFILE").map(limits::raise).into_iter().chain(asked).collect()
+}
