@@ -5,6 +5,8 @@
 //! told which lanes get new connections. Lanes are never closed, so their order never changes and
 //! what waits in one waits for the next worker that sits there.
 
+mod aim;
+
 use std::{
     collections::BTreeMap,
     fmt,
@@ -23,7 +25,6 @@ use crate::{
     sys::{
         diag::{self, Census, DiagError, drain::Drain},
         sockets::{self, AcceptQueue, Address, Options, SocketError},
-        steer::{self, SteerError},
         users::{self, UserError},
     },
 };
@@ -134,19 +135,6 @@ impl Listeners {
         Ok(())
     }
 
-    /// With nobody alive, what the kernel still aims at may be a lane that nobody will sit in again.
-    fn aim_at_successor(&mut self, index: usize) {
-        let is_anybody_live = self.lanes.iter().any(|lane| lane.is_live);
-        if is_anybody_live || !self.lanes.iter().any(|lane| lane.is_aimed) {
-            return;
-        }
-        for (at, lane) in self.lanes.iter_mut().enumerate() {
-            lane.is_aimed = at == index;
-        }
-        // Refused now, it is tried again as soon as somebody lives.
-        let _ = self.aim();
-    }
-
     /// A worker's sockets and what it is to know of them.
     pub(crate) fn passed(&self, worker: WorkerId) -> Vec<(Passed, BorrowedFd<'_>)> {
         let lane = self.lane_of(worker);
@@ -172,25 +160,6 @@ impl Listeners {
                 Some((fd, copy))
             })
             .collect()
-    }
-
-    /// Lets new connections come to a worker.
-    pub(crate) fn steer_in(&mut self, worker: WorkerId) -> Result<(), SteerError> {
-        self.set_live(worker, true)
-    }
-
-    /// Keeps new connections away from a worker.
-    pub(crate) fn steer_off(&mut self, worker: WorkerId) -> Result<(), SteerError> {
-        self.set_live(worker, false)
-    }
-
-    /// Takes a worker that is gone from its lane.
-    pub(crate) fn leave(&mut self, worker: WorkerId) -> Result<(), SteerError> {
-        let outcome = self.set_live(worker, false);
-        for lane in self.lanes.iter_mut().filter(|lane| lane.holder == Some(worker)) {
-            lane.holder = None;
-        }
-        outcome
     }
 
     /// Everybody who is connected, if the kernel tells.
@@ -231,36 +200,6 @@ impl Listeners {
 
     fn lane_of(&self, worker: WorkerId) -> Option<&Lane> {
         self.lanes.iter().find(|lane| lane.holder == Some(worker))
-    }
-
-    fn set_live(&mut self, worker: WorkerId, is_live: bool) -> Result<(), SteerError> {
-        let Some(lane) = self.lanes.iter_mut().find(|lane| lane.holder == Some(worker)) else {
-            return Ok(());
-        };
-        if lane.is_live == is_live {
-            return Ok(());
-        }
-        lane.is_live = is_live;
-        self.steer()
-    }
-
-    /// Tells the kernel which lanes live. With none alive the last ones keep their share: what waits
-    /// there is served by the next worker, and nobody is refused.
-    fn steer(&mut self) -> Result<(), SteerError> {
-        if !self.lanes.iter().any(|lane| lane.is_live) {
-            return Ok(());
-        }
-        for lane in &mut self.lanes {
-            lane.is_aimed = lane.is_live;
-        }
-        self.aim()
-    }
-
-    fn aim(&self) -> Result<(), SteerError> {
-        let lanes = (0..).zip(&self.lanes).filter(|(_, lane)| lane.is_aimed);
-        let aimed: Vec<u32> = lanes.map(|(index, _)| index).collect();
-        let Some(first) = self.lanes.first() else { return Ok(()) };
-        first.sockets.iter().flatten().try_for_each(|socket| steer::steer(socket.as_fd(), &aimed))
     }
 
     fn add_lane(&mut self) -> Result<usize, ListenError> {

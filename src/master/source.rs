@@ -38,8 +38,8 @@ pub(crate) enum Source {
 }
 
 /// The low bits of a token say what, the others who.
-const KIND_BITS: u32 = 4;
-const KIND_MASK: u64 = 0xf;
+const KIND_BITS: u32 = 5;
+const KIND_MASK: u64 = 0x1f;
 
 impl Source {
     /// The token to poll with.

@@ -1,0 +1,72 @@
+//! Which lanes the kernel gives new connections to.
+
+use std::os::fd::AsFd;
+
+use dutch_master::WorkerId;
+
+use super::Listeners;
+use crate::sys::steer::{self, SteerError};
+
+impl Listeners {
+    /// Lets new connections come to a worker.
+    pub(crate) fn steer_in(&mut self, worker: WorkerId) -> Result<(), SteerError> {
+        self.set_live(worker, true)
+    }
+
+    /// Keeps new connections away from a worker.
+    pub(crate) fn steer_off(&mut self, worker: WorkerId) -> Result<(), SteerError> {
+        self.set_live(worker, false)
+    }
+
+    /// Takes a worker that is gone from its lane.
+    pub(crate) fn leave(&mut self, worker: WorkerId) -> Result<(), SteerError> {
+        let outcome = self.set_live(worker, false);
+        for lane in self.lanes.iter_mut().filter(|lane| lane.holder == Some(worker)) {
+            lane.holder = None;
+        }
+        outcome
+    }
+
+    /// With nobody alive, what the kernel still aims at may be a lane that nobody will sit in again.
+    pub(super) fn aim_at_successor(&mut self, index: usize) {
+        let is_anybody_live = self.lanes.iter().any(|lane| lane.is_live);
+        if is_anybody_live || !self.lanes.iter().any(|lane| lane.is_aimed) {
+            return;
+        }
+        for (at, lane) in self.lanes.iter_mut().enumerate() {
+            lane.is_aimed = at == index;
+        }
+        // Refused now, it is tried again as soon as somebody lives.
+        let _ = self.aim();
+    }
+
+    fn set_live(&mut self, worker: WorkerId, is_live: bool) -> Result<(), SteerError> {
+        let Some(lane) = self.lanes.iter_mut().find(|lane| lane.holder == Some(worker)) else {
+            return Ok(());
+        };
+        if lane.is_live == is_live {
+            return Ok(());
+        }
+        lane.is_live = is_live;
+        self.steer()
+    }
+
+    /// Tells the kernel which lanes live. With none alive the last ones keep their share: what waits
+    /// there is served by the next worker, and nobody is refused.
+    fn steer(&mut self) -> Result<(), SteerError> {
+        if !self.lanes.iter().any(|lane| lane.is_live) {
+            return Ok(());
+        }
+        for lane in &mut self.lanes {
+            lane.is_aimed = lane.is_live;
+        }
+        self.aim()
+    }
+
+    fn aim(&self) -> Result<(), SteerError> {
+        let lanes = (0..).zip(&self.lanes).filter(|(_, lane)| lane.is_aimed);
+        let aimed: Vec<u32> = lanes.map(|(index, _)| index).collect();
+        let Some(first) = self.lanes.first() else { return Ok(()) };
+        first.sockets.iter().flatten().try_for_each(|socket| steer::steer(socket.as_fd(), &aimed))
+    }
+}
