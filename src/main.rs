@@ -7,7 +7,6 @@ mod contract;
 mod log;
 mod master;
 mod solo;
-#[expect(dead_code, reason = "a few facts that nobody but its tests asks for")]
 mod sys;
 
 use std::{
@@ -71,7 +70,6 @@ fn act(
             say(&mut stderr(), &format!("dutch-master: {problem}\n"));
             code
         }
-        Verb::Init => solo::run(&invocation.config.command, variables, &solo::Options::default()),
         verb => operate(verb, &invocation.config.control, variables),
     }
 }

@@ -222,7 +222,7 @@ impl Vigil<'_> {
     /// Reaps all who are dead. Returns the code to leave with, if it is time.
     fn reap(&mut self) -> Option<u8> {
         let mut ended = None;
-        while let Some((pid, status)) = reap::reap_status() {
+        while let Some((pid, status)) = reap::reap() {
             self.say(Note::Reaped(pid, status));
             if Some(pid) == self.child {
                 ended = Some((pid, status));
@@ -313,7 +313,7 @@ impl Vigil<'_> {
         loop {
             match self.next(None).map(|received| received.signal) {
                 Some(TERM | INT) => return 0,
-                Some(CHLD) => while reap::reap_status().is_some() {},
+                Some(CHLD) => while reap::reap().is_some() {},
                 _ => {}
             }
         }

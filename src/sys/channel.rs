@@ -41,15 +41,11 @@ pub(crate) struct Datagram {
     pub(crate) too_many_fds: bool,
     /// The sender, unless it lives outside of our pid namespace.
     pub(crate) pid: Option<Pid>,
-    /// The sender's user; unknown is nobody.
-    pub(crate) uid: u32,
 }
 
 impl NotifySocket {
     /// Longest datagram that is read.
     pub(crate) const LONGEST: usize = 4096;
-    /// The kernel's overflow user, as whom it shows users that it cannot.
-    const NOBODY: u32 = 65534;
 
     /// Binds at a path that does not exist yet.
     ///
@@ -87,7 +83,6 @@ impl NotifySocket {
             fds: if too_many_fds { Vec::new() } else { message.fds },
             too_many_fds,
             pid: message.sender.and_then(|sender| sender.pid),
-            uid: message.sender.map_or(Self::NOBODY, |sender| sender.uid),
         }))
     }
 }

@@ -5,16 +5,7 @@ use std::time::Duration;
 
 /// Time since some fixed moment; never goes back, counts no suspended time (`CLOCK_MONOTONIC`).
 pub(crate) fn now() -> Duration {
-    read(ClockId::Monotonic)
-}
-
-/// Time since 1970 (`CLOCK_REALTIME`); for log lines only, since it may jump.
-pub(crate) fn wall() -> Duration {
-    read(ClockId::Realtime)
-}
-
-fn read(clock: ClockId) -> Duration {
-    let time = clock_gettime(clock);
+    let time = clock_gettime(ClockId::Monotonic);
     Duration::new(
         u64::try_from(time.tv_sec).unwrap_or_default(),
         u32::try_from(time.tv_nsec).unwrap_or_default(),

@@ -131,6 +131,7 @@ pub(crate) struct Load {
 
 impl Load {
     /// Nothing would be lost if the worker went now.
+    #[cfg(test)]
     pub(crate) fn is_quiet(self) -> bool {
         self.busy == 0 && self.waiting == 0
     }
@@ -182,11 +183,6 @@ impl error::Error for DiagError {}
 /// Counts everybody on these local ports, IPv4 and IPv6.
 pub(crate) fn census(ports: &[u16]) -> Result<Census, DiagError> {
     netlink::census(ports)
-}
-
-/// Whether nothing that carries the tag on these ports has work left. For several tags at once, ask one census.
-pub(crate) fn is_quiet(tag: Tag, ports: &[u16], idle: Duration) -> Result<bool, DiagError> {
-    Ok(census(ports)?.load(tag, idle).is_quiet())
 }
 
 #[cfg(test)]

@@ -31,11 +31,6 @@ impl Resource {
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         NAMES.iter().find(|(known, _)| *known == name).map(|&(_, resource)| Self(resource))
     }
-
-    /// Its name.
-    pub(crate) fn name(self) -> &'static str {
-        NAMES.iter().find(|&&(_, resource)| resource == self.0).map_or("?", |&(name, _)| name)
-    }
 }
 
 /// A limit; None is "unlimited".

@@ -1,63 +1,41 @@
 //! Collects dead children: ours, and as PID 1 or subreaper everybody's.
-//!
-//! # Safety: why this file
-//!
-//! wait4(2) is the one call that also says what the dead process has used, and no safe crate has it.
-#![allow(unsafe_code, reason = "wait4 is only in libc")]
 
-use std::{fmt, mem::MaybeUninit, ptr, time::Duration};
+use std::fmt;
+
+use rustix::process::WaitOptions;
 
 use super::{Errno, Pid};
 
-/// What a process used in its life, with its own reaped children.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(crate) struct Usage {
-    /// CPU time in user mode.
-    pub(crate) user: Duration,
-    /// CPU time in the kernel.
-    pub(crate) system: Duration,
-    /// The largest resident size, in bytes.
-    pub(crate) max_resident: u64,
-}
-
 /// How a process ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ExitStatus {
-    raw: i32,
-    usage: Usage,
-}
+pub(crate) struct ExitStatus(i32);
 
 impl ExitStatus {
-    /// A status from the number that wait(2) gives, for tests and for a process that never ran.
+    /// A status from the number that wait(2) gives.
+    #[cfg(test)]
     pub(crate) const fn from_raw(raw: i32) -> Self {
-        let none = Duration::ZERO;
-        Self { raw, usage: Usage { user: none, system: none, max_resident: 0 } }
+        Self(raw)
     }
 
     /// The exit code, if it exited.
     pub(crate) fn code(self) -> Option<u8> {
-        libc::WIFEXITED(self.raw).then(|| u8::try_from(libc::WEXITSTATUS(self.raw)).ok()).flatten()
+        libc::WIFEXITED(self.0).then(|| u8::try_from(libc::WEXITSTATUS(self.0)).ok()).flatten()
     }
 
     /// The signal that killed it, if one did.
     pub(crate) fn signal(self) -> Option<i32> {
-        libc::WIFSIGNALED(self.raw).then(|| libc::WTERMSIG(self.raw))
+        libc::WIFSIGNALED(self.0).then(|| libc::WTERMSIG(self.0))
     }
 
     /// Whether the kernel wrote a core.
     pub(crate) fn core_dumped(self) -> bool {
-        libc::WIFSIGNALED(self.raw) && libc::WCOREDUMP(self.raw)
+        libc::WIFSIGNALED(self.0) && libc::WCOREDUMP(self.0)
     }
 
     /// The number that a shell would show: the code, or 128 and the signal.
     pub(crate) fn shell_code(self) -> u8 {
         let signal = self.signal().and_then(|signal| u8::try_from(signal).ok());
         signal.map_or(self.code().unwrap_or(u8::MAX), |signal| signal.saturating_add(128))
-    }
-
-    /// What it used.
-    pub(crate) fn usage(self) -> Usage {
-        self.usage
     }
 }
 
@@ -72,18 +50,13 @@ impl fmt::Debug for ExitStatus {
 
 /// The next dead child, if there is one now. Call it until it says None: one SIGCHLD may stand for many.
 pub(crate) fn reap() -> Option<(Pid, ExitStatus)> {
-    wait(-1)
-}
-
-/// The same without what the dead has used, which costs the kernel a walk over its threads.
-pub(crate) fn reap_status() -> Option<(Pid, ExitStatus)> {
-    let (pid, raw) = wait4(-1, ptr::null_mut())?;
-    Some((pid, ExitStatus::from_raw(raw)))
+    died(rustix::process::wait(WaitOptions::NOHANG))
 }
 
 /// The same for one child only, leaving the others to be reaped elsewhere.
+#[cfg(test)]
 pub(crate) fn reap_one(pid: Pid) -> Option<(Pid, ExitStatus)> {
-    wait(pid.get())
+    died(rustix::process::waitpid(rustix::process::Pid::from_raw(pid.get()), WaitOptions::NOHANG))
 }
 
 /// Whether a child of ours has been stopped by `signal` since we last asked; it may go on meanwhile.
@@ -102,43 +75,12 @@ pub(crate) fn has_children() -> bool {
     waitid(WaitId::All, look).err() != Some(rustix::io::Errno::CHILD)
 }
 
-fn wait(whom: i32) -> Option<(Pid, ExitStatus)> {
-    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    let (pid, raw) = wait4(whom, usage.as_mut_ptr())?;
-    // SAFETY: all bytes zero are a valid rusage, and the kernel has filled it in.
-    let usage = unsafe { usage.assume_init() };
-    Some((pid, ExitStatus { raw, usage: Usage::of(&usage) }))
-}
+type Waited = rustix::io::Result<Option<(rustix::process::Pid, rustix::process::WaitStatus)>>;
 
-/// `usage` is null or a live place.
-fn wait4(whom: i32, usage: *mut libc::rusage) -> Option<(Pid, i32)> {
-    loop {
-        let mut raw = 0;
-        // SAFETY: both pointers are null or to live, writable places of the right type; WNOHANG returns
-        // at once.
-        let found = unsafe { libc::wait4(whom, ptr::from_mut(&mut raw), libc::WNOHANG, usage) };
-        if found == -1 && nix::errno::Errno::last() == nix::errno::Errno::EINTR {
-            continue;
-        }
-        // Zero: children, but none is dead. -1: no children (ECHILD).
-        return Some((Pid::new(found)?, raw));
-    }
-}
-
-impl Usage {
-    fn of(usage: &libc::rusage) -> Self {
-        let kilobytes = u64::try_from(usage.ru_maxrss).unwrap_or_default();
-        Self {
-            user: duration(usage.ru_utime),
-            system: duration(usage.ru_stime),
-            max_resident: kilobytes.saturating_mul(1024),
-        }
-    }
-}
-
-fn duration(time: libc::timeval) -> Duration {
-    let micros = u32::try_from(time.tv_usec).unwrap_or_default();
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), micros.saturating_mul(1000))
+/// None: nobody is dead, or there are no children (ECHILD). Without waiting, nothing interrupts.
+fn died(waited: Waited) -> Option<(Pid, ExitStatus)> {
+    let (pid, status) = waited.ok().flatten()?;
+    Some((pid.into(), ExitStatus(status.as_raw())))
 }
 
 /// From now on orphans below us become our children, as they would PID 1's (`PR_SET_CHILD_SUBREAPER`).
@@ -180,24 +122,6 @@ mod tests {
             codes.sort_unstable();
             assert_eq!(codes, [7, 8, 8, 8, 8, 8, 9, 9, 9, 9, 9]);
             assert_eq!(reap(), None);
-        });
-    }
-
-    #[test]
-    fn the_dead_say_what_they_used() {
-        alone("sys::reap::tests::the_dead_say_what_they_used", || {
-            #[expect(clippy::zombie_processes, reason = "reaping it is what is tested")]
-            Command::new("sh")
-                .args(["-c", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"])
-                .spawn()
-                .unwrap();
-            let usage = loop {
-                if let Some((_, status)) = reap() {
-                    break status.usage();
-                }
-            };
-            assert!(usage.user > Duration::from_millis(5), "{usage:?}");
-            assert!((100_000..1_000_000_000).contains(&usage.max_resident), "{usage:?}");
         });
     }
 }

@@ -58,12 +58,14 @@ impl Set {
     pub(crate) const FULL: Self = Self(u64::MAX);
 
     /// This set and `signal`.
+    #[cfg(test)]
     #[must_use]
     pub(crate) fn with(self, signal: i32) -> Self {
         Self(self.0 | bit(signal))
     }
 
     /// This set but `signal`.
+    #[cfg(test)]
     #[must_use]
     pub(crate) fn without(self, signal: i32) -> Self {
         Self(self.0 & !bit(signal))

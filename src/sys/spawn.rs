@@ -45,8 +45,6 @@ pub(crate) enum Group {
     /// A process group of its own.
     #[default]
     Own,
-    /// A session of its own, without a terminal.
-    Session,
     /// A session of its own with the terminal on descriptor 0, if no other session has it.
     SessionWithTerminal,
     /// A process group of its own, which gets the terminal on descriptor 0 if ours has it now.

@@ -63,7 +63,6 @@ fn a_datagram_says_who_sent_it() {
     let datagram = socket.receive(0).unwrap().unwrap();
     assert_eq!(datagram.bytes, b"READY=1");
     assert_eq!(datagram.pid, Some(Pid::own()));
-    assert_eq!(datagram.uid, rustix::process::getuid().as_raw());
     assert!(!datagram.truncated && !datagram.too_many_fds && datagram.fds.is_empty());
     assert!(socket.receive(0).unwrap().is_none());
 }

@@ -43,6 +43,7 @@ impl Drain {
     }
 
     /// How many connections it has left, idle or not.
+    #[cfg(test)]
     pub(crate) fn left(&self) -> usize {
         self.connections.len()
     }

@@ -17,6 +17,11 @@ use super::*;
 
 const LONG: Duration = Duration::from_secs(3600);
 
+/// Whether nothing that carries the tag on these ports has work left.
+fn is_quiet(tag: Tag, ports: &[u16], idle: Duration) -> Result<bool, DiagError> {
+    Ok(census(ports)?.load(tag, idle).is_quiet())
+}
+
 fn tag(number: u8) -> Tag {
     Tag::new(number).unwrap()
 }

@@ -223,7 +223,6 @@ fn join(group: Group, parents_group: i32) -> Result<(), Failure<'static>> {
     match group {
         Group::Inherit => Ok(()),
         Group::Own => kernel::setpgid(None, None).at(Step::Group),
-        Group::Session => kernel::setsid().map(drop).at(Step::Group),
         Group::SessionWithTerminal => {
             kernel::setsid().at(Step::Group)?;
             // Another session may own the terminal, or descriptor 0 be none: then there is none for us.

@@ -121,11 +121,6 @@ impl SpawnError {
     pub(crate) fn is_unknown_format(&self) -> bool {
         self.errno.0 == libc::ENOEXEC
     }
-
-    /// Whether it may go well later: no processes, memory or descriptors left now.
-    pub(crate) fn is_passing(&self) -> bool {
-        matches!(self.errno.0, libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE)
-    }
 }
 
 pub(super) fn shell_code(step: Step, errno: Errno) -> u8 {

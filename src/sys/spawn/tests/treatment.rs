@@ -57,7 +57,7 @@ fn groups_and_sessions_are_as_asked_for_when_spawn_returns() {
         assert_eq!(wait(spawned.pid).signal(), Some(libc::SIGKILL));
     }
     let (text, _) = said(Launch {
-        group: Group::Session,
+        group: Group::SessionWithTerminal,
         ..launch(&["cut", "-d ", "-f1,5,6", "/proc/self/stat"])
     });
     let numbers: Vec<_> = text.split_whitespace().collect();
