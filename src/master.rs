@@ -25,6 +25,7 @@ mod http;
 mod journal;
 mod launch;
 mod listeners;
+mod measures;
 mod numbers;
 mod obey;
 mod operators;
@@ -37,6 +38,7 @@ mod release;
 mod source;
 mod state;
 mod store;
+mod victims;
 mod watch;
 
 use std::{collections::BTreeMap, time::Duration};

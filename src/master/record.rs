@@ -14,6 +14,7 @@ use super::{
     Master,
     children::{Child, End, Told},
     journal,
+    victims::Victims,
 };
 use crate::sys::cgroup;
 
@@ -21,8 +22,10 @@ use crate::sys::cgroup;
 const MOST: usize = 512;
 /// Bytes of crashed workers' last lines that are kept; as JSON they may be six times as many.
 const MOST_BYTES: usize = 128 * 1024;
-/// The signal that is either ours or the kernel's.
+/// The signal that is either ours or the kernel's, and what a shell makes of it where it kills what
+/// the shell has started.
 const KILL: i32 = 9;
+const SHELLS_KILL: u8 = 137;
 /// How a worker failed that we lost patience with.
 const LATE: &str = "not ready in time";
 
@@ -90,8 +93,7 @@ pub(crate) struct Record {
     killed: BTreeSet<WorkerId>,
     /// Workers that did not become ready in time and are not gone yet.
     late: BTreeSet<WorkerId>,
-    /// How many processes the kernel had killed for want of memory when we last looked.
-    pub(crate) oom_kills: Option<u64>,
+    victims: Victims,
     pub(crate) exits: BTreeMap<&'static str, u64>,
     pub(crate) starts: BTreeMap<StartCause, u64>,
     pub(crate) rolls: [u64; 2],
@@ -137,7 +139,7 @@ fn about(what: &str, id: WorkerId, child: &Child) -> Event {
 
 impl Record {
     pub(crate) fn new(started: Duration, oom_kills: Option<u64>) -> Self {
-        Self { started, oom_kills, ..Self::default() }
+        Self { started, victims: Victims::since(oom_kills), ..Self::default() }
     }
 
     /// What is still known of what happened from number `from` on.
@@ -278,7 +280,7 @@ impl Record {
 
     /// Whether only a look at the cgroup tells who killed it.
     pub(crate) fn is_puzzling(&self, id: WorkerId, end: &End) -> bool {
-        matches!(end, End::Exited(status) if status.signal() == Some(KILL))
+        matches!(end, End::Exited(status) if status.shell_code() == SHELLS_KILL)
             && !self.killed.contains(&id)
     }
 
@@ -305,11 +307,10 @@ impl Master {
     pub(super) fn record_end(&mut self, id: WorkerId, end: &End) {
         let mut fate = Fate::Unknown;
         if self.record.is_puzzling(id, end) {
-            let kills = cgroup::facts(self.capacity.root()).oom_kills;
-            if kills > self.record.oom_kills {
+            let counted = cgroup::facts(self.capacity.root()).oom_kills;
+            if self.record.victims.claim(counted, self.now) {
                 fate = Fate::OutOfMemory;
             }
-            self.record.oom_kills = kills;
         } else if self.children.get(id).is_some_and(|child| child.told != Told::Nobody) {
             fate = Fate::Stop(self.config.stop_signal.number());
         }
@@ -324,10 +325,10 @@ fn reason(end: &End, fate: Fate) -> (&'static str, String) {
     match end {
         End::NotExecuted(problem) => ("not_executed", format!("not executed: {problem}")),
         End::NotStarted(problem) => ("not_started", format!("not started: {problem}")),
+        End::Exited(_) if fate == Fate::OutOfMemory => ("oom", "out of memory".to_owned()),
         End::Exited(status) => match (status.code(), status.signal()) {
             (Some(0), _) => ("clean", "exit code 0".to_owned()),
             (Some(code), _) => ("code", format!("exit code {code}")),
-            (None, Some(_)) if fate == Fate::OutOfMemory => ("oom", "out of memory".to_owned()),
             (None, Some(KILL)) if fate == Fate::Killed => {
                 ("killed", "killed by us, it took too long".to_owned())
             }
