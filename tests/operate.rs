@@ -14,5 +14,7 @@ mod documents;
 mod harness;
 #[path = "operate/hostile.rs"]
 mod hostile;
+#[path = "operate/strangers.rs"]
+mod strangers;
 #[path = "operate/verbs.rs"]
 mod verbs;

@@ -1,7 +1,7 @@
 //! Finds the running master's control socket and talks over it.
 //!
-//! A socket is trusted only if root or we ourselves listen on it; root also trusts whoever owns the
-//! directory that a master of ours must have made.
+//! A socket is trusted only if root or we ourselves listen on it, or for root, who the container runs
+//! as. Where root names the socket, it is trusted as it stands.
 
 use std::{
     ffi::OsStr,
@@ -36,10 +36,14 @@ pub(crate) enum Problem {
     NoAnswer(PathBuf, io::Error),
     /// Somebody else listens there.
     Stranger(PathBuf, u32),
+    /// So many wait there that the master must hang.
+    Full(PathBuf),
     /// The answer makes no sense.
     Nonsense(String),
     /// The master is gone.
     Gone,
+    /// It is there, but does not talk to us.
+    HungUp,
     /// It takes too long.
     TimedOut,
 }
@@ -54,10 +58,19 @@ impl fmt::Display for Problem {
             Self::Off => f.write_str("CONTROL=off: the master has no control socket"),
             Self::NoAnswer(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Stranger(path, uid) => {
-                write!(f, "{}: uid {uid} listens there, neither root nor we", path.display())
+                let path = path.display();
+                write!(f, "{path}: uid {uid} listens there, neither root nor we")?;
+                if host::uid() == 0 {
+                    write!(f, ", nor who PID 1 runs as; to trust it: --control={path}")?;
+                }
+                Ok(())
+            }
+            Self::Full(path) => {
+                write!(f, "{}: the master takes nobody in, and many wait", path.display())
             }
             Self::Nonsense(problem) => write!(f, "the master's answer: {problem}"),
             Self::Gone => f.write_str("the master is gone"),
+            Self::HungUp => f.write_str("the master hung up: it answers its own user and root"),
             Self::TimedOut => f.write_str("timed out"),
         }
     }
@@ -70,12 +83,16 @@ pub(crate) struct Connection {
     lines: Lines,
 }
 
+/// Who PID 1 runs as: what root starts in a container is for it.
+fn init() -> u32 {
+    fs::metadata("/proc/1").map_or(0, |facts| facts.uid())
+}
+
 /// Where the socket may be, the likeliest first, and who may listen there.
 fn places() -> Vec<PathBuf> {
     let name = |uid: u32| format!("dutch-master-{uid}-{}", host::pid_namespace());
-    let init = fs::metadata("/proc/1").map_or(0, |facts| facts.uid());
     let mut places = vec![PathBuf::from("/run/dutch-master")];
-    for uid in [host::uid(), init, 0] {
+    for uid in [host::uid(), init(), 0] {
         places.extend(["/dev/shm", "/tmp"].map(|place| Path::new(place).join(name(uid))));
     }
     if host::uid() == 0 {
@@ -107,12 +124,12 @@ fn of_others() -> Vec<PathBuf> {
 pub(crate) fn connect(control: &Control) -> Result<Connection, Problem> {
     match control {
         Control::Off => Err(Problem::Off),
-        Control::Path(path) => connect_to(path),
+        Control::Path(path) => connect_to(path, host::uid() == 0),
         Control::Auto => {
             let places = places();
             let mut problem = None;
             for place in &places {
-                match connect_to(&place.join("control.sock")) {
+                match connect_to(&place.join("control.sock"), false) {
                     Ok(connection) => return Ok(connection),
                     Err(Problem::NoAnswer(_, error)) if error.kind() == io::ErrorKind::NotFound => {
                     }
@@ -124,14 +141,18 @@ pub(crate) fn connect(control: &Control) -> Result<Connection, Problem> {
     }
 }
 
-fn connect_to(path: &Path) -> Result<Connection, Problem> {
-    let told = |error| Problem::NoAnswer(path.to_owned(), error);
-    let stream = UnixStream::connect(path).map_err(told)?;
+fn connect_to(path: &Path, is_trusted: bool) -> Result<Connection, Problem> {
+    let told = |error: io::Error| match error.kind() {
+        io::ErrorKind::WouldBlock => Problem::Full(path.to_owned()),
+        _ => Problem::NoAnswer(path.to_owned(), error),
+    };
+    let stream = local::connect(path).map_err(told)?;
     let uid =
         local::peer_uid(&stream).map_err(|error| told(io::Error::other(error.to_string())))?;
     let own = host::uid();
-    // What root asks for goes to whom root has started as somebody else.
-    if uid != 0 && uid != own && own != 0 {
+    // A worker of another user may put a socket of its own where root looks for a master's.
+    let is_ours = uid == 0 || uid == own || (own == 0 && uid == init());
+    if !is_trusted && !is_ours {
         return Err(Problem::Stranger(path.to_owned(), uid));
     }
     Ok(Connection { stream, lines: Lines::new(REPLY_LIMIT, Overlong::Refuse) })

@@ -91,7 +91,7 @@ pub(crate) fn run<O: Write, E: Write>(
 
 impl<O: Write, E: Write> Outputs<O, E> {
     fn complain(&mut self, problem: &str) -> u8 {
-        let _ = writeln!(self.err, "dutch-master: {problem}");
+        let _ = writeln!(self.err, "dutch-master: {}", screen::printable(problem));
         EXIT_NO
     }
 
@@ -108,7 +108,7 @@ impl<O: Write, E: Write> Outputs<O, E> {
     fn last(&mut self, reply: Reply) -> Result<(), Stop> {
         match reply {
             Reply::Done { message } if message.is_empty() => {}
-            Reply::Done { message } => writeln!(self.out, "{message}")?,
+            Reply::Done { message } => writeln!(self.out, "{}", screen::printable(&message))?,
             Reply::Text { text } => self.out.write_all(text.as_bytes())?,
             Reply::Refused { problem } => return Err(Stop::Refused(problem)),
             _ => return Err(Problem::Nonsense("not what was asked for".to_owned()).into()),
@@ -195,7 +195,10 @@ impl<O: Write, E: Write> Outputs<O, E> {
     /// A stop whose end nobody can tell of any more has ended well.
     fn stop(&mut self, control: &Control, wait: bool) -> Result<(), Stop> {
         match self.stream(control, &Request::Stop { wait }, None) {
-            Err(Stop::Problem(Problem::Gone)) if wait => Ok(()),
+            Err(Stop::Problem(Problem::Gone)) if wait => match client::connect(control) {
+                Ok(_) => Err(Problem::HungUp.into()),
+                Err(_) => Ok(()),
+            },
             other => other,
         }
     }

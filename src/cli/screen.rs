@@ -60,7 +60,7 @@ impl Look {
 }
 
 /// Text that a terminal shows as it stands: what workers say may hold anything.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '·' } else { letter }).collect()
 }
 
@@ -246,9 +246,14 @@ pub(crate) fn findings(findings: &[Finding], look: Look) -> String {
             Gravity::Doubtful => ("doubtful", Colour::Yellow),
             Gravity::Good => ("good", Colour::Green),
         };
-        let _ = writeln!(out, "{} {}", look.paint(colour, &format!("{word:<8}")), each.finding);
+        let _ = writeln!(
+            out,
+            "{} {}",
+            look.paint(colour, &format!("{word:<8}")),
+            printable(&each.finding)
+        );
         if !each.remedy.is_empty() {
-            let _ = writeln!(out, "         → {}", each.remedy);
+            let _ = writeln!(out, "         → {}", printable(&each.remedy));
         }
     }
     out

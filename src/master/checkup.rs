@@ -45,7 +45,7 @@ fn number(path: &str) -> Option<u64> {
 
 impl Master {
     /// Everything that can be found out, the worst first.
-    pub(super) fn check_up(&self) -> Vec<Finding> {
+    pub(super) fn check_up(&mut self) -> Vec<Finding> {
         let mut findings = self.readiness_findings();
         findings.extend(self.worker_findings());
         findings.extend(self.queue_findings());
@@ -134,7 +134,7 @@ impl Master {
     }
 
     /// Whether a roll fits the container's memory.
-    fn memory_findings(&self) -> Vec<Finding> {
+    fn memory_findings(&mut self) -> Vec<Finding> {
         let facts = cgroup::facts(self.capacity.root());
         let mut findings = Vec::new();
         if let Some(kills) = facts.oom_kills.filter(|kills| *kills > 0) {

@@ -100,7 +100,10 @@ impl Client {
         }
         match host::read_pipe(&self.fd) {
             PipeRead::Nothing => {}
-            PipeRead::End => self.is_ended = true,
+            PipeRead::End => {
+                self.is_ended = true;
+                self.is_gone |= host::has_hung_up(&self.fd);
+            }
             PipeRead::Bytes(_) if self.waits != Waits::Asking => self.is_gone = true,
             PipeRead::Bytes(bytes) => match &mut self.speech {
                 Speech::Control(lines) => lines.feed(&bytes),
@@ -175,17 +178,25 @@ impl Client {
         }
     }
 
-    /// Whether there is no more to do for it.
+    /// Whether there is no more to do for it. Who only says that it will ask no more, as
+    /// `echo … | nc -N` does, still waits for its answer.
     pub(crate) fn is_over(&self, now: Duration) -> bool {
-        let is_served = self.output.is_empty();
-        self.is_gone
-            || self.by.is_some_and(|by| by <= now)
-            || (is_served && (self.is_ended || self.waits == Waits::Nothing))
+        let is_served = match self.waits {
+            Waits::Nothing => true,
+            Waits::Asking => self.is_ended,
+            Waits::Roll { .. } | Waits::Stop | Waits::Events(_) => false,
+        };
+        self.is_gone || self.by.is_some_and(|by| by <= now) || (is_served && self.output.is_empty())
     }
 
     /// What to wait for: room for what it is to get, else what it has to say.
     pub(crate) fn interest(&self) -> Interest {
-        if self.output.is_empty() { Interest::Read } else { Interest::Write }
+        match (self.output.is_empty(), self.is_ended) {
+            (false, _) => Interest::Write,
+            (true, false) => Interest::Read,
+            // The end of what it says can be read for ever.
+            (true, true) => Interest::Hangup,
+        }
     }
 }
 

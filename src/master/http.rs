@@ -52,7 +52,7 @@ fn parse(head: &[u8]) -> Asked {
 
 impl Master {
     /// Answers a client whose request is complete.
-    pub(super) fn serve_http(&self, client: &mut Client) {
+    pub(super) fn serve_http(&mut self, client: &mut Client) {
         let Some(head) = client.head() else { return };
         let (status, media, body, is_head) = match parse(head) {
             Asked::More => return,
@@ -74,7 +74,7 @@ impl Master {
         }
     }
 
-    fn page(&self, path: &str, is_openmetrics: bool) -> (&'static str, &'static str, String) {
+    fn page(&mut self, path: &str, is_openmetrics: bool) -> (&'static str, &'static str, String) {
         match path {
             "/metrics" => {
                 let media = if is_openmetrics { OPENMETRICS } else { PROMETHEUS };

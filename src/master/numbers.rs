@@ -36,7 +36,7 @@ fn histogram(name: &'static str, help: &'static str, of: &Histogram) -> Family {
 
 impl Master {
     /// Every metric, as text.
-    pub(super) fn metrics(&self, is_openmetrics: bool) -> String {
+    pub(super) fn metrics(&mut self, is_openmetrics: bool) -> String {
         let workers = self.workers();
         let mut families = self.of_fleet(&workers);
         families.extend(self.of_history());

@@ -10,7 +10,7 @@ use std::{
 
 use tracing::{info, warn};
 
-use super::{Master, client::Client, source::Source};
+use super::{Master, client::Client, measures::Measures, source::Source};
 use crate::{
     config::{Config, Control},
     sys::{
@@ -49,6 +49,8 @@ pub(crate) struct Operators {
     doors: Vec<Door>,
     clients: BTreeMap<u64, Client>,
     next: u64,
+    /// What they have been told of last that costs us something.
+    pub(super) measures: Measures,
 }
 
 /// Why a door can't be opened.
@@ -112,14 +114,16 @@ impl Operators {
         self.doors.iter().find_map(|door| door.path.as_ref())
     }
 
-    /// Whether one more may come in; lets the oldest go that has asked for nothing, if need be.
+    /// Whether one more may come in; lets the oldest go that has asked for nothing, if need be. Over
+    /// HTTP nobody waits for us, so who is still there does not read: the oldest goes then.
     fn make_room(&mut self, is_http: bool) -> bool {
         let same = || self.clients.iter().filter(|(_, client)| client.is_http() == is_http);
         if same().count() < MOST {
             return true;
         }
-        let silent = same().find(|(_, client)| client.is_silent()).map(|(number, _)| *number);
-        silent.and_then(|number| self.clients.remove(&number)).is_some()
+        let first = same().find(|(_, client)| is_http || client.is_silent());
+        let first = first.map(|(number, _)| *number);
+        first.and_then(|number| self.clients.remove(&number)).is_some()
     }
 }
 
@@ -224,5 +228,32 @@ impl Master {
                 let _ = self.poll.add(&door.listener, door.source.token(), Interest::Read);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dutch_master::wire::control::Reply;
+
+    /// A door with as many inside as fit, each with an answer that it does not read.
+    fn full(is_http: bool) -> Operators {
+        let mut operators = Operators::default();
+        for number in 0..32 {
+            let (fd, _) = std::os::unix::net::UnixStream::pair().unwrap();
+            let mut client = Client::new(fd.into(), is_http, String::new(), Duration::ZERO);
+            client.reply(&Reply::Done { message: String::new() }, Duration::ZERO);
+            operators.clients.insert(number, client);
+        }
+        operators
+    }
+
+    #[test]
+    fn who_does_not_read_over_http_makes_room_and_on_the_control_socket_keeps_its_place() {
+        let mut http = full(true);
+        assert!(http.make_room(true) && http.numbers().first() == Some(&1));
+        let mut control = full(false);
+        assert!(!control.make_room(false) && control.make_room(true));
+        assert_eq!(control.clients.len(), MOST);
     }
 }

@@ -6,11 +6,7 @@ use dutch_master::{
 };
 
 use super::{Master, choose, journal};
-use crate::sys::{
-    Pid,
-    diag::Census,
-    proc::{self, Usage},
-};
+use crate::sys::proc;
 
 /// How many of the last events `status` shows.
 const EVENTS: u64 = 8;
@@ -28,8 +24,9 @@ impl Master {
         (is_ready, format!("{ready} of {target} workers ready{rest}"))
     }
 
-    pub(super) fn status(&self) -> Status {
+    pub(super) fn status(&mut self) -> Status {
         let (is_ready, why) = self.readiness_verdict();
+        let workers = self.workers();
         let generation = self.fleet.wanted();
         let release = generation.and_then(|generation| self.releases.get(&generation));
         Status {
@@ -48,7 +45,7 @@ impl Master {
             directory: release.map(|release| release.path.display().to_string()),
             roll: self.roll_under_way(),
             last_roll: self.record.last_roll.clone(),
-            workers: self.workers(),
+            workers,
             slots: self.fleet.slots().map(|view| self.slot(&view)).collect(),
             listeners: self.listener_states(),
             listen_drops: self.listen_drops(),
@@ -69,30 +66,19 @@ impl Master {
     }
 
     /// Everybody, by slot, with what they use.
-    pub(super) fn workers(&self) -> Vec<Worker> {
+    pub(super) fn workers(&mut self) -> Vec<Worker> {
         let mut views: Vec<WorkerView> = self.fleet.workers().collect();
         views.sort_by_key(|view| (view.slot, view.worker));
-        let usages = self.usages(&views);
-        let census = self.listeners.has_lanes().then(|| self.listeners.census().ok()).flatten();
-        let both = views.iter().zip(usages);
-        both.map(|(view, usage)| self.worker(view, usage, census.as_ref())).collect()
+        self.measure(&views);
+        views.iter().map(|view| self.worker(view)).collect()
     }
 
-    fn usages(&self, views: &[WorkerView]) -> Vec<Usage> {
-        // A worker without a process is asked for by our own pid, which leads no group of workers.
-        let group =
-            |view: &WorkerView| self.children.get(view.worker).map(super::children::Child::pid);
-        let groups: Vec<Pid> =
-            views.iter().map(|view| group(view).unwrap_or_else(Pid::own)).collect();
-        match self.capacity.proc() {
-            Some(proc) => proc::groups(proc, &groups),
-            None => vec![Usage::default(); groups.len()],
-        }
-    }
-
-    fn worker(&self, view: &WorkerView, usage: Usage, census: Option<&Census>) -> Worker {
+    fn worker(&self, view: &WorkerView) -> Worker {
+        let measures = &self.operators.measures;
+        let usage = measures.usage(self.group(view));
         let child = self.children.get(view.worker);
         let now = Timestamp::from_origin(self.now);
+        let census = measures.census();
         let connections = census.and_then(|all| self.listeners.connections(view.worker, all));
         Worker {
             slot: view.slot.get(),

@@ -1,12 +1,18 @@
 //! Unix stream clients that come to us, and the masters that we go to: told apart by who they are,
 //! never waited for.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::{
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    path::Path,
+};
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use rustix::{
     io::Errno as Raw,
-    net::{SendFlags, SocketFlags},
+    net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType},
 };
 
 use super::{Errno, Pid};
@@ -37,6 +43,16 @@ pub(crate) fn accept(listener: impl AsFd) -> Result<Option<Client>, Errno> {
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Goes to a master. One that takes nobody in for so long that its queue is full is not waited for.
+pub(crate) fn connect(path: &Path) -> std::io::Result<UnixStream> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&fd, &SocketAddrUnix::new(path)?)?;
+    let stream = UnixStream::from(fd);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 /// The user who listens where we have connected.

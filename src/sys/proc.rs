@@ -2,7 +2,7 @@
 //!
 //! Any process may vanish at any moment: then it simply does not count.
 
-use std::{io::Read, time::Duration};
+use std::{collections::BTreeMap, io::Read, time::Duration};
 
 use cap_std::fs::Dir;
 
@@ -35,6 +35,7 @@ impl Usage {
 }
 
 /// What one process uses; nothing when it is gone.
+#[cfg(test)]
 pub(crate) fn process(proc: &Dir, pid: Pid) -> Option<Usage> {
     let stat = stat(&read(proc, pid, "stat")?)?;
     usage(proc, pid, stat)
@@ -42,14 +43,15 @@ pub(crate) fn process(proc: &Dir, pid: Pid) -> Option<Usage> {
 
 /// What all processes of each of these process groups use, in the order asked.
 pub(crate) fn groups(proc: &Dir, groups: &[Pid]) -> Vec<Usage> {
-    let mut sums = vec![Usage::default(); groups.len()];
+    let mut sums: BTreeMap<Pid, Usage> =
+        groups.iter().map(|&group| (group, Usage::default())).collect();
     for pid in pids(proc) {
         let Some(stat) = read(proc, pid, "stat").and_then(|text| stat(&text)) else { continue };
-        for (_, sum) in groups.iter().zip(&mut sums).filter(|(group, _)| **group == stat.group) {
+        if let Some(sum) = sums.get_mut(&stat.group) {
             sum.add(usage(proc, pid, stat).unwrap_or_default());
         }
     }
-    sums
+    groups.iter().map(|group| sums.get(group).copied().unwrap_or_default()).collect()
 }
 
 /// The first word of a process's command line: of a script, its interpreter. Nothing when it is gone.

@@ -4,20 +4,25 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    os::unix::{fs::symlink, net::UnixStream},
+    os::unix::{
+        fs::{chown, symlink},
+        net::UnixStream,
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
-const BINARY: &str = env!("CARGO_BIN_EXE_dutch-master");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_dutch-master");
 /// Longer than anything takes, even on a busy machine.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// A running master.
 pub(crate) struct Master {
     pub(crate) directory: PathBuf,
+    binary: PathBuf,
     child: Child,
     log: BufReader<ChildStderr>,
     /// Where HTTP is served, if it is.
@@ -55,11 +60,35 @@ impl Master {
         master
     }
 
+    /// The same as another user.
+    pub(crate) fn start_as(uid: u32, settings: &[(&str, &str)]) -> Self {
+        let directory = directory();
+        // The binary may lie where nobody else can go.
+        let binary = directory.join("dutch-master");
+        fs::copy(BINARY, &binary).unwrap();
+        chown(&directory, Some(uid), Some(uid)).unwrap();
+        let mut command = Command::new(&binary);
+        command.uid(uid).gid(uid);
+        let script = "exec sleep 1000";
+        let mut master = Self::start_in(directory, command, &["./run"], script, settings);
+        master.binary = binary;
+        master.until("every worker ready");
+        master
+    }
+
     /// Starts one whose release is this script.
     pub(crate) fn start_only(script: &str, settings: &[(&str, &str)]) -> Self {
-        let directory = directory();
+        Self::start_in(directory(), Command::new(BINARY), &["./run"], script, settings)
+    }
+
+    fn start_in(
+        directory: PathBuf,
+        mut command: Command,
+        words: &[&str],
+        script: &str,
+        settings: &[(&str, &str)],
+    ) -> Self {
         put_release(&directory, "first", script);
-        let mut command = Command::new(BINARY);
         command
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
@@ -67,7 +96,8 @@ impl Master {
             .env("DUTCH_MASTER_CHDIR", directory.join("current"))
             .env("DUTCH_MASTER_READY", "start")
             .env("DUTCH_MASTER_WORKERS", "2")
-            .args(["--log-format=json", "--", "./run"])
+            .args(["--log-format=json", "--"])
+            .args(words)
             .stdin(Stdio::null())
             .stderr(Stdio::piped());
         for (name, value) in settings {
@@ -75,7 +105,7 @@ impl Master {
         }
         let mut child = command.spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
-        let mut master = Self { directory, child, log, http: None };
+        let mut master = Self { directory, binary: BINARY.into(), child, log, http: None };
         if settings.iter().any(|(name, _)| *name == "HTTP") {
             let line = master.until("serving metrics and probes");
             let entry: serde_json::Value = serde_json::from_str(&line).unwrap();
@@ -111,7 +141,7 @@ impl Master {
 
     /// A verb for this master, not yet run.
     pub(crate) fn verb(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(BINARY);
+        let mut command = Command::new(&self.binary);
         command.env_clear().env("DUTCH_MASTER_CONTROL", self.socket()).args(words);
         command
     }

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{Read, Write},
-    net::TcpStream,
+    net::{Shutdown, TcpStream},
     os::unix::{fs::PermissionsExt, net::UnixStream, process::CommandExt},
 };
 
@@ -74,6 +74,45 @@ fn of_more_than_32_clients_the_silent_ones_make_room() {
 }
 
 #[test]
+fn who_says_that_it_will_ask_no_more_still_gets_its_answer() {
+    let master = Master::start(&[]);
+    let before = master.descriptors();
+    let ask = |request: &[u8]| {
+        let mut stream = master.connect();
+        stream.write_all(request).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        stream
+    };
+    let told = rest(ask(b"{\"v\":1,\"op\":\"reload\"}\n"));
+    assert!(
+        told.ends_with("\"message\":\"generation 2 serves, 2 of 2 workers ready\"}\n"),
+        "{told}"
+    );
+    assert!(rest(ask(b"{\"v\":1,\"op\":\"live\"}\n")).contains("the loop answers"));
+    assert_eq!(rest(ask(b"{\"v\":1,\"op\":\"live\"")), "", "no line, no request");
+    let mut follower = ask(b"{\"v\":1,\"op\":\"events\",\"follow\":true}\n");
+    assert!(follower.read(&mut [0; 9999]).unwrap() > 0);
+    drop(follower);
+    master.run(&["live"]).is("the loop answers\n");
+    assert!(master.descriptors() <= before + 1, "who is gone is forgotten");
+}
+
+#[test]
+fn metrics_that_are_asked_for_all_the_time_are_measured_once_a_second() {
+    let settings = [("HTTP", "127.0.0.1:0"), ("WORKERS", "1")];
+    let mut master = Master::start_only("while :; do :; done", &settings);
+    master.until("every worker ready");
+    let line = "dutch_master_worker_cpu_seconds_total{slot=\"0\"} ";
+    let began = std::time::Instant::now();
+    let mut seen = std::collections::BTreeSet::new();
+    while seen.len() < 4 {
+        let text = master.get("/metrics");
+        seen.insert(text.lines().find_map(|found| found.strip_prefix(line)).unwrap().to_owned());
+    }
+    assert!(began.elapsed() >= std::time::Duration::from_secs(2), "{seen:?}");
+}
+
+#[test]
 fn http_answers_probes_and_refuses_the_rest() {
     let master = Master::start(&[("HTTP", "127.0.0.1:0")]);
     let before = master.descriptors();
@@ -133,6 +172,10 @@ fn an_idle_master_with_both_doors_open_is_not_woken() {
     follower.write_all(b"{\"v\":1,\"op\":\"events\",\"follow\":true}\n").unwrap();
     let mut bytes = [0; 4096];
     let _ = follower.read(&mut bytes).unwrap();
+    let mut half_closed = master.connect();
+    half_closed.write_all(b"{\"v\":1,\"op\":\"events\",\"follow\":true}\n").unwrap();
+    half_closed.shutdown(Shutdown::Write).unwrap();
+    let _ = half_closed.read(&mut bytes).unwrap();
     follower.set_read_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
     while follower.read(&mut bytes).is_ok() {}
     let before = master.fact("voluntary_ctxt_switches");
