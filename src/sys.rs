@@ -19,6 +19,7 @@ pub(crate) mod poll;
 pub(crate) mod proc;
 pub(crate) mod reap;
 mod receive;
+pub(crate) mod seccomp;
 pub(crate) mod signals;
 pub(crate) mod sink;
 pub(crate) mod sockets;
