@@ -16,7 +16,6 @@ mod listen;
 mod nearest;
 mod operating;
 mod parse;
-mod promised;
 mod reader;
 mod report;
 mod rules;
@@ -173,9 +172,6 @@ pub(crate) fn load(
     let (mut config, mut refused) = checked::read(&typed);
     if refused.is_empty() {
         refused = clash::all(&config, &typed);
-    }
-    if refused.is_empty() {
-        refused = promised::all(&config, &typed);
     }
     faults.append(&mut refused);
     let rows = report::rows(&typed, &line.command);

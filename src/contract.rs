@@ -3,6 +3,7 @@
 //! A contract turns what a worker says into the core's events, and the core's "drain" into what
 //! that worker understands. It never decides who lives.
 
+pub(crate) mod capture;
 pub(crate) mod node;
 pub(crate) mod program;
 pub(crate) mod systemd;
@@ -16,6 +17,8 @@ pub(crate) enum Kind {
     Node,
     /// Passed sockets and `sd_notify(3)`, and every dialect of the kind.
     Systemd,
+    /// The program's own calls, intercepted.
+    Capture,
     /// Nothing but signals.
     Plain,
 }
@@ -25,6 +28,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Node => "node",
             Self::Systemd => "systemd",
+            Self::Capture => "capture",
             Self::Plain => "plain",
         })
     }

@@ -11,6 +11,7 @@
 
 mod boot;
 mod capacity;
+mod capture;
 mod checkup;
 mod children;
 mod choose;
@@ -61,7 +62,7 @@ use self::{
 };
 use crate::{
     config::Config,
-    contract::{Readiness, node::Cluster},
+    contract::{Readiness, capture::Capture, node::Cluster},
     log::{SharedSink, with_sink},
     sys::{
         clock,
@@ -170,6 +171,7 @@ impl Master {
             Source::EinhornClient(number) => self.read_einhorn(number),
             Source::Count => self.read_count(),
             Source::Cluster => self.turn_cluster(),
+            Source::Capture => self.turn_capture(),
             Source::Control => self.accept_operators(),
             Source::Http => self.accept_http(),
             Source::Client(number) => self.read_client(number),
@@ -194,6 +196,7 @@ impl Master {
                 self.obey(action);
             }
             self.hear_cluster();
+            self.hear_capture();
             if self.facts.is_empty() {
                 break;
             }
@@ -214,6 +217,7 @@ impl Master {
             self.watch.as_ref().and_then(Watch::deadline),
             self.orphan_deadline(),
             self.cluster.as_ref().and_then(Cluster::deadline),
+            self.listeners.capture.as_ref().and_then(Capture::deadline),
             self.operators.deadline(),
             self.einhorn.as_ref().and_then(|einhorn| einhorn.shut_until),
         ];
@@ -229,6 +233,7 @@ impl Master {
         self.look_at_watch();
         self.look_at_einhorn();
         self.look_at_cluster();
+        self.look_at_capture();
         self.look_at_operators();
     }
 

@@ -23,7 +23,7 @@ use super::{
     Master,
     capacity::{self, Capacity, Count},
     children::Children,
-    choose,
+    choose::{self, Choice},
     einhorn::Einhorn,
     hooks::Hooks,
     journal,
@@ -37,14 +37,15 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    config::{Balance, Config, Warning},
-    contract::{Kind, Readiness, node::Cluster},
+    config::{Balance, Config, ContractChoice, Ready, Warning},
+    contract::{Kind, Readiness, capture::Capture, node::Cluster},
     log::SharedSink,
     sys::{
         Errno, cgroup, clock,
         host::{self, RuntimeDir},
         poll::{Interest, Poll},
         reap,
+        seccomp::{self, Ability, Obstacle},
         signals::Signals,
         sink::Sink,
     },
@@ -101,7 +102,8 @@ struct Survey {
     cpus: NonZeroU16,
     count: Count,
     kind: Kind,
-    kind_why: &'static str,
+    kind_why: String,
+    capture: Option<Capture>,
     readiness: Readiness,
     in_slots: bool,
     oom_kills: Option<u64>,
@@ -111,7 +113,7 @@ fn survey(config: &Config, path: Option<&OsStr>) -> Result<Survey, Refusal> {
     let root = Dir::open_ambient_dir("/", ambient_authority())
         .map_err(|error| refuse(EXIT_SOFTWARE, "/ can't be opened", &error))?;
     let facts = cgroup::facts(&root);
-    let (kind, kind_why) = choose::contract(config, path);
+    let Choice { kind, why, trial } = choose::contract(config, path, &seccomp::probe);
     if let Some(problem) = choose::clash(config, kind) {
         return Err(refuse(EXIT_CONFIG, "settings contradict each other", &problem));
     }
@@ -119,12 +121,38 @@ fn survey(config: &Config, path: Option<&OsStr>) -> Result<Survey, Refusal> {
         cpus: capacity::cpus(&facts).0,
         count: capacity::count(config, &facts),
         kind,
-        kind_why,
+        kind_why: why,
+        capture: capture(config, kind, trial)?,
         readiness: choose::readiness(config, kind),
-        in_slots: kind == Kind::Systemd && config.balance != Balance::Shared,
+        in_slots: matches!(kind, Kind::Systemd | Kind::Capture)
+            && config.balance != Balance::Shared,
         oom_kills: facts.oom_kills,
         root,
     })
+}
+
+/// What captures servers, where that was chosen and can be had.
+fn capture(
+    config: &Config,
+    kind: Kind,
+    trial: Option<Result<Ability, Obstacle>>,
+) -> Result<Option<Capture>, Refusal> {
+    if kind != Kind::Capture {
+        return Ok(None);
+    }
+    match trial {
+        Some(Err(obstacle)) => {
+            return Err(refuse(EXIT_CONFIG, "CONTRACT=capture can't be had", &obstacle));
+        }
+        Some(Ok(Ability { is_undisturbed: false })) => {
+            warn!(target: "master", problem = "Linux before 5.19 lets signals interrupt captured calls", "servers with a fast timer may hang");
+        }
+        _ => {}
+    }
+    // Who asks for capture, or for READY=listening, has servers.
+    let has_servers =
+        config.contract == ContractChoice::Capture || config.ready == Ready::Listening;
+    Capture::new(has_servers).map(Some).map_err(software("nothing can be captured"))
 }
 
 impl Survey {
@@ -133,7 +161,7 @@ impl Survey {
             workers: self.count.workers.get(),
             workers_why: &self.count.why,
             kind: self.kind,
-            kind_why: self.kind_why,
+            kind_why: &self.kind_why,
             readiness: &self.readiness,
             balance: choose::balance(config, self.kind),
             budget: config.shutdown_delay.saturating_add(config.stop_timeout),
@@ -153,13 +181,14 @@ fn assemble(
     adopt_orphans()?;
     let sources = sources(&config, variables);
     let path = sources.container.get(OsStr::new("PATH")).map(OsString::as_os_str);
-    let found = survey(&config, path)?;
+    let mut found = survey(&config, path)?;
     let release = first_release(&sources)?;
     let watch = start_watch(&config)?;
     let policy = policy(&config, found.cpus)?;
     let runtime = runtime_directory(&found.readiness)?;
     let credentials = credentials(&config, &found.root)?;
-    let listeners = open_listeners(&config, &found)?;
+    let mut listeners = open_listeners(&config, &found)?;
+    listeners.capture = found.capture.take();
     let einhorn = runtime.as_ref().filter(|_| found.kind == Kind::Systemd).and_then(open_einhorn);
     let operators = open_doors(&config, runtime.as_ref())?;
     let now = clock::now();
@@ -266,6 +295,9 @@ impl Master {
         }
         if let Some(cluster) = &self.cluster {
             self.poll.add(cluster.as_fd(), Source::Cluster.token(), Interest::Read)?;
+        }
+        if let Some(capture) = &self.listeners.capture {
+            self.poll.add(capture.as_fd(), Source::Capture.token(), Interest::Read)?;
         }
         self.operators.listen(&self.poll)?;
         if let Some(einhorn) = &self.einhorn {

@@ -16,7 +16,10 @@ use crate::{
         Kind, Readiness,
         program::{self, Program},
     },
-    sys::spawn,
+    sys::{
+        seccomp::{Ability, Obstacle},
+        spawn,
+    },
 };
 
 /// A plain worker that lives so long is taken to work: nothing better can be known of it.
@@ -31,16 +34,71 @@ fn alone(problem: &str, remedy: &str) {
 }
 
 /// Which contract, and why.
-pub(super) fn contract(config: &Config, path: Option<&OsStr>) -> (Kind, &'static str) {
-    match config.contract {
-        ContractChoice::Node => return (Kind::Node, "as set"),
-        ContractChoice::Systemd => return (Kind::Systemd, "as set"),
-        ContractChoice::Plain => return (Kind::Plain, "as set"),
-        ContractChoice::Auto | ContractChoice::Capture => {}
+#[derive(Debug)]
+pub(super) struct Choice {
+    pub(super) kind: Kind,
+    pub(super) why: String,
+    /// What trying to capture has shown, where that was tried.
+    pub(super) trial: Option<Result<Ability, Obstacle>>,
+}
+
+impl Choice {
+    fn of(kind: Kind, why: &str) -> Self {
+        Self { kind, why: why.to_owned(), trial: None }
     }
+}
+
+/// Chooses. `probe` tries whether servers can be captured here.
+pub(super) fn contract(
+    config: &Config,
+    path: Option<&OsStr>,
+    probe: &dyn Fn() -> Result<Ability, Obstacle>,
+) -> Choice {
+    match config.contract {
+        ContractChoice::Node => return Choice::of(Kind::Node, "as set"),
+        ContractChoice::Systemd => return Choice::of(Kind::Systemd, "as set"),
+        ContractChoice::Plain => return Choice::of(Kind::Plain, "as set"),
+        ContractChoice::Capture => {
+            return Choice { trial: Some(probe()), ..Choice::of(Kind::Capture, "as set") };
+        }
+        ContractChoice::Auto => {}
+    }
+    let program = recognised(config, path);
+    if program == Program::Node {
+        return Choice::of(Kind::Node, "the program is Node");
+    }
+    let chosen = if config.listen.is_empty() {
+        captured_or_plain(config, probe)
+    } else {
+        Choice::of(Kind::Systemd, "LISTEN is set")
+    };
+    if chosen.kind != Kind::Capture {
+        explain_loneliness(config, program);
+    }
+    chosen
+}
+
+/// Servers of which nothing is known: two of them can share a port only if they are captured.
+fn captured_or_plain(config: &Config, probe: &dyn Fn() -> Result<Ability, Obstacle>) -> Choice {
+    if config.balance == Balance::Shared {
+        return Choice::of(Kind::Plain, "LISTEN is not set, and BALANCE=shared");
+    }
+    let trial = probe();
+    let (kind, why) = match &trial {
+        Ok(_) => (Kind::Capture, "LISTEN is not set".to_owned()),
+        Err(obstacle) => (Kind::Plain, format!("LISTEN is not set, and no capture: {obstacle}")),
+    };
+    Choice { kind, why, trial: Some(trial) }
+}
+
+fn recognised(config: &Config, path: Option<&OsStr>) -> Program {
     let head = |program: &OsStr| head_of_program(program, path);
-    match program::recognise(&config.command, &head) {
-        Program::Node => return (Kind::Node, "the program is Node"),
+    program::recognise(&config.command, &head)
+}
+
+/// Says why a program that one might take for a Node cluster is none.
+fn explain_loneliness(config: &Config, program: Program) {
+    match program {
         Program::Swallower(name) => {
             let problem = program::advice(name, &config.command);
             warn!(target: "master", problem, "no Node cluster");
@@ -49,12 +107,7 @@ pub(super) fn contract(config: &Config, path: Option<&OsStr>) -> (Kind, &'static
         // Those of node:http and node:net do take their place in a cluster, but nothing shows which
         // of the two a program has.
         Program::Deno => alone("Deno.serve binds by itself", SHARE_PORT_OR_NODE),
-        Program::Other => {}
-    }
-    if config.listen.is_empty() {
-        (Kind::Plain, "LISTEN is not set")
-    } else {
-        (Kind::Systemd, "LISTEN is set")
+        Program::Node | Program::Other => {}
     }
 }
 
@@ -74,7 +127,7 @@ pub(super) fn readiness(config: &Config, kind: Kind) -> Readiness {
         (Ready::Exec(_), _) => Readiness::Exec,
         (Ready::Start, _) => Readiness::Start,
         (Ready::Notify, _) | (_, Kind::Systemd) => Readiness::Notify,
-        (_, Kind::Node) => Readiness::Listening,
+        (_, Kind::Node | Kind::Capture) => Readiness::Listening,
         (_, Kind::Plain) => Readiness::Delay(PLAIN_DELAY),
     }
 }
@@ -83,7 +136,7 @@ pub(super) fn readiness(config: &Config, kind: Kind) -> Readiness {
 pub(super) fn balance(config: &Config, kind: Kind) -> &'static str {
     match (kind, config.balance) {
         (Kind::Node, Balance::Auto | Balance::RoundRobin) => "round-robin",
-        (Kind::Systemd, Balance::Auto | Balance::Slot) => "slot",
+        (Kind::Systemd | Kind::Capture, Balance::Auto | Balance::Slot) => "slot",
         _ => "shared",
     }
 }
@@ -95,7 +148,7 @@ pub(super) fn clash(config: &Config, kind: Kind) -> Option<String> {
         (Kind::Node, Balance::Slot, _) => {
             Some(format!("BALANCE=slot: {contract}, knows round-robin and shared"))
         }
-        (Kind::Systemd | Kind::Plain, Balance::RoundRobin, _) => Some(format!(
+        (Kind::Systemd | Kind::Capture | Kind::Plain, Balance::RoundRobin, _) => Some(format!(
             "BALANCE=round-robin: only CONTRACT=node hands out connections, not {contract}"
         )),
         (Kind::Systemd | Kind::Plain, _, Ready::Listening) => {

@@ -26,6 +26,9 @@ impl Master {
             return cluster.drain(now, id);
         }
         self.steered(|listeners| listeners.steer_off(id));
+        if cause == LeaveCause::Stop {
+            self.release_captured();
+        }
         let waits = self.listeners.has_lanes() && cause != LeaveCause::Stop;
         let connections = waits.then(|| self.listeners.begin_drain(id, now)).flatten();
         let Some(child) = self.children.get_mut(id) else { return };

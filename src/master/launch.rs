@@ -28,7 +28,7 @@ use crate::{
         Errno, Pid,
         host::{self, RuntimeDir},
         limits::Limits,
-        spawn::{self, Credentials, Group, Launch, SpawnError, Spawned},
+        spawn::{self, Credentials, Filter, Group, Launch, SpawnError, Spawned},
     },
 };
 
@@ -112,6 +112,7 @@ impl Kit {
         passed: &[(Passed, BorrowedFd<'_>)],
         stored: &[Stored],
         channel: Option<&OwnedFd>,
+        filter: Option<Filter<'_>>,
     ) -> Result<Launched, LaunchError> {
         let listeners: Vec<Passed> = passed.iter().map(|(passed, _)| passed.clone()).collect();
         let argv = self.arguments(&listeners)?;
@@ -149,6 +150,7 @@ impl Kit {
             credentials: self.credentials.clone(),
             group: Group::Own,
             limits: self.limits.clone(),
+            filter,
         };
         let Spawned { pid, exec_status } = spawn::spawn(&launch).map_err(LaunchError::Fork)?;
         Ok(Launched { pid, exec_status, link, outlets })
@@ -175,6 +177,7 @@ impl Kit {
             credentials: None,
             group: Group::Own,
             limits: Limits::default(),
+            filter: None,
         };
         spawn::spawn(&launch).map_err(LaunchError::Fork)
     }

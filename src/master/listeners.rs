@@ -6,6 +6,7 @@
 //! what waits in one waits for the next worker that sits there.
 
 mod aim;
+mod captured;
 
 use std::{
     collections::BTreeMap,
@@ -22,6 +23,7 @@ use dutch_master::{
 
 use crate::{
     config::{self, Account},
+    contract::capture::Capture,
     sys::{
         diag::{self, Census, DiagError, drain::Drain},
         sockets::{self, AcceptQueue, Address, Options, SocketError},
@@ -78,6 +80,8 @@ pub(crate) struct Listeners {
     entries: Vec<Listener>,
     lanes: Vec<Lane>,
     ports: Vec<u16>,
+    /// Those of unmodified servers, under the contract `capture`.
+    pub(crate) capture: Option<Capture>,
 }
 
 impl Listeners {
@@ -98,8 +102,8 @@ impl Listeners {
             return Err(faults);
         }
         let ports = listeners.iter().filter_map(Listener::lane_port).collect();
-        let mut all = Self { entries: listeners, lanes: Vec::new(), ports };
-        if all.has_lanes() {
+        let mut all = Self { entries: listeners, lanes: Vec::new(), ports, capture: None };
+        if all.lends_lanes() {
             // A port in use, or a right that is missing, must show now and not at the first worker.
             all.add_lane().map_err(|fault| vec![fault])?;
         }
@@ -108,6 +112,10 @@ impl Listeners {
 
     /// Whether workers have sockets of their own.
     pub(crate) fn has_lanes(&self) -> bool {
+        self.capture.is_some() || self.lends_lanes()
+    }
+
+    fn lends_lanes(&self) -> bool {
         self.entries.iter().any(|listener| listener.common.is_none())
     }
 
@@ -118,7 +126,7 @@ impl Listeners {
 
     /// Gives a worker its sockets: the lane of one who left connections waiting, else any free one.
     pub(crate) fn seat(&mut self, worker: WorkerId) -> Result<(), ListenError> {
-        if !self.has_lanes() {
+        if !self.lends_lanes() {
             return Ok(());
         }
         let free = self.lanes.iter().enumerate().filter(|(_, lane)| lane.holder.is_none());
@@ -164,23 +172,24 @@ impl Listeners {
 
     /// Everybody who is connected, if the kernel tells.
     pub(crate) fn census(&self) -> Result<Census, DiagError> {
-        diag::census(&self.ports)
+        diag::census(&self.every_port())
     }
 
     /// Begins to wait for the connections of a worker that was steered off.
     pub(crate) fn begin_drain(&self, worker: WorkerId, now: Duration) -> Option<Drain> {
-        let tag = self.lane_of(worker)?.tag?;
+        let tag = self.tag_of(worker)?;
         self.census().ok().map(|census| Drain::begin(tag, now, &census))
     }
 
     /// Whether no connection waits to be accepted by a worker.
     pub(crate) fn has_empty_queue(&self, worker: WorkerId) -> bool {
         self.lane_of(worker).is_none_or(|lane| lane.waiting() == 0)
+            && self.captured_queue_is_empty(worker)
     }
 
     /// How many connections a worker holds, where it has sockets of its own.
     pub(crate) fn connections(&self, worker: WorkerId, census: &Census) -> Option<usize> {
-        let tag = self.lane_of(worker)?.tag?;
+        let tag = self.tag_of(worker)?;
         Some(census.load(tag, Duration::ZERO).connections)
     }
 

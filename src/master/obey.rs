@@ -18,8 +18,13 @@ use super::{
     source::Source,
 };
 use crate::{
-    contract::program::is_shell,
-    sys::{Pid, poll::Interest, proc, spawn::Spawned},
+    contract::{capture::Capture, program::is_shell},
+    sys::{
+        Pid,
+        poll::Interest,
+        proc,
+        spawn::{Filter, Spawned},
+    },
 };
 
 /// SIGKILL.
@@ -42,6 +47,7 @@ impl Master {
         journal::decided(action, subject, self.is_booting, why.as_deref());
         if let Action::Terminate { worker, cause: LeaveCause::Late } = action {
             self.explain_lateness(worker);
+            self.explain_silence(worker);
         }
         self.record.decided(action, subject, self.now);
         match action {
@@ -92,6 +98,10 @@ impl Master {
 
     /// Starts a worker's process.
     pub(super) fn start_process(&mut self, name: Name) {
+        let listener_to = match self.expect_captured(name) {
+            Ok(listener_to) => listener_to,
+            Err(error) => return self.not_started(name, &End::NotStarted(error.to_string())),
+        };
         let Some(release) = self.releases.get(&name.generation) else {
             return self.not_started(name, &End::NotStarted("its release is gone".to_owned()));
         };
@@ -106,7 +116,11 @@ impl Master {
         self.store.prune(name.slot.get());
         let passed = self.listeners.passed(name.worker);
         let stored = self.store.of(name.slot.get());
-        match self.kit.launch(name, release, &passed, stored, channel.as_ref()) {
+        let program = self.listeners.capture.as_ref().map(Capture::program);
+        let filter = program
+            .zip(listener_to.as_ref())
+            .map(|(program, to)| Filter { program, to: to.as_fd() });
+        match self.kit.launch(name, release, &passed, stored, channel.as_ref(), filter) {
             Ok(launched) => self.enrol(name, launched),
             Err(error) => self.not_started(name, &End::NotStarted(error.to_string())),
         }

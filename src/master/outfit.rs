@@ -40,7 +40,11 @@ pub(super) fn kit(
             .and_then(write_preload),
         kind,
         credentials,
-        limits: limits(config),
+        // What a filter may be set with.
+        limits: Limits {
+            no_new_privs: config.no_new_privs || kind == Kind::Capture,
+            ..limits(config)
+        },
         einhorn: einhorn.map(|einhorn| einhorn.path().to_owned()),
         watchdog: config.watchdog,
         output: config.output,

@@ -121,7 +121,7 @@ impl Master {
     }
 
     /// A worker goes by itself: whoever connects from now on should come to somebody else.
-    fn hear_farewell(&mut self, id: WorkerId) {
+    pub(super) fn hear_farewell(&mut self, id: WorkerId) {
         let Some(child) = self.children.get_mut(id) else { return };
         if child.is_leaving || replace(&mut child.heard.farewell, true) {
             return;

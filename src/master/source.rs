@@ -27,6 +27,8 @@ pub(crate) enum Source {
     ReadyPipe(WorkerId),
     /// The channels and servers of Node workers.
     Cluster,
+    /// The calls of captured servers.
+    Capture,
     /// An operator who connects to the control socket.
     Control,
     /// A client of HTTP that connects.
@@ -52,6 +54,7 @@ impl Source {
             Self::EinhornClient(number) => (4, number),
             Self::Count => (5, 0),
             Self::Cluster => (11, 0),
+            Self::Capture => (15, 0),
             Self::Control => (12, 0),
             Self::Http => (13, 0),
             Self::Client(number) => (14, number),
@@ -80,6 +83,7 @@ impl Source {
             8 => Self::ReadyPipe(id),
             9 => Self::Output(id, Stream::Out),
             11 => Self::Cluster,
+            15 => Self::Capture,
             12 => Self::Control,
             13 => Self::Http,
             14 => Self::Client(who),
@@ -103,6 +107,7 @@ mod tests {
             Source::EinhornClient(9),
             Source::Count,
             Source::Cluster,
+            Source::Capture,
             Source::Control,
             Source::Http,
             Source::Client(9),

@@ -112,9 +112,13 @@ impl Master {
 
     pub(super) fn listener_states(&self) -> Vec<Listener> {
         let queues = self.listeners.queues();
+        let queues = queues.map(|(name, address, queue)| (name.to_owned(), address, queue));
+        let captured = self.listeners.captured_queues();
+        let captured = captured.map(|(address, queue)| (address.clone(), address, queue));
         queues
+            .chain(captured)
             .map(|(name, address, queue)| Listener {
-                name: name.to_owned(),
+                name,
                 address,
                 queue: queue.map(|queue| queue.length),
                 limit: queue.map(|queue| queue.limit),

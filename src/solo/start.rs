@@ -28,6 +28,7 @@ pub(super) fn start(
         credentials: None,
         group: options.group,
         limits: Limits::default(),
+        filter: None,
     })
 }
 

@@ -22,6 +22,8 @@ use super::{
 pub(crate) struct Tag(u8);
 
 impl Tag {
+    /// The first one.
+    pub(crate) const FIRST: Self = Self(1);
     /// How many tags there are: 1 to this.
     pub(crate) const COUNT: u8 = 31;
     /// The tags up to this work before Linux 5.9, too.

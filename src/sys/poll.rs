@@ -26,6 +26,8 @@ pub(crate) enum Interest {
     Both,
     /// Only hang-up and error.
     Hangup,
+    /// Once after it was added, and then whenever something changes.
+    Change,
 }
 
 impl Interest {
@@ -35,6 +37,7 @@ impl Interest {
             Self::Write => EventFlags::OUT,
             Self::Both => EventFlags::IN | EventFlags::RDHUP | EventFlags::OUT,
             Self::Hangup => EventFlags::empty(),
+            Self::Change => EventFlags::IN | EventFlags::RDHUP | EventFlags::OUT | EventFlags::ET,
         }
     }
 }

@@ -114,6 +114,17 @@ pub(crate) struct Call {
     pub(crate) arguments: [u64; 6],
 }
 
+/// What a listener has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// Somebody waits.
+    Call(Call),
+    /// Nobody does now.
+    Nothing,
+    /// Nobody ever will: no process is left below the filter.
+    End,
+}
+
 /// What a call comes back with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
@@ -153,14 +164,15 @@ impl Listener {
     }
 
     /// Takes the next call, if one waits; never waits for one.
-    pub(crate) fn receive(&mut self) -> Result<Option<Call>, Errno> {
+    pub(crate) fn receive(&mut self) -> Result<Heard, Errno> {
         const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
         // Asked for a call when there is none, the kernel would wait for one.
         let mut polled = [PollFd::new(&self.fd, PollFlags::IN)];
-        if poll(&mut polled, Some(&NOW))? == 0
-            || !polled.iter().any(|one| one.revents().contains(PollFlags::IN))
-        {
-            return Ok(None);
+        poll(&mut polled, Some(&NOW))?;
+        let found = polled.first().map_or(PollFlags::empty(), PollFd::revents);
+        if !found.contains(PollFlags::IN) {
+            let is_over = found.intersects(PollFlags::HUP | PollFlags::ERR);
+            return Ok(if is_over { Heard::End } else { Heard::Nothing });
         }
         self.notification.fill(0);
         let room = self.notification.as_mut_ptr().cast::<libc::seccomp_notif>();
@@ -170,11 +182,11 @@ impl Listener {
             let errno = last_errno();
             // It was killed meanwhile.
             let is_gone = matches!(errno.0, libc::ENOENT | libc::EINTR);
-            return if is_gone { Ok(None) } else { Err(errno) };
+            return if is_gone { Ok(Heard::Nothing) } else { Err(errno) };
         }
         // SAFETY: filled in by the kernel; any bits are numbers.
         let found = unsafe { ptr::read(room) };
-        Ok(Some(Call {
+        Ok(Heard::Call(Call {
             id: found.id,
             thread: found.pid,
             architecture: found.data.arch,

@@ -3,6 +3,7 @@
 //! Every socket comes out non-blocking and close-on-exec: which worker gets it, and as which number, is decided elsewhere.
 //! Addresses are literal; nothing here asks a resolver.
 
+pub(crate) mod born;
 mod fault;
 mod unix;
 

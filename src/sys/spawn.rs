@@ -25,6 +25,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
 use super::limits::Limits;
+use super::seccomp;
 use super::signals::Set;
 use super::{Errno, Pid};
 
@@ -74,6 +75,17 @@ pub(crate) struct Launch<'a> {
     pub(crate) group: Group,
     /// Limits and the like.
     pub(crate) limits: Limits,
+    /// Which of its system calls we are asked about, if any. Needs `no_new_privs` among the limits.
+    pub(crate) filter: Option<Filter<'a>>,
+}
+
+/// A filter that a process is put below, and where its listener is sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Filter<'a> {
+    /// What it asks about.
+    pub(crate) program: &'a seccomp::Program,
+    /// The child's end of [`seccomp::pair`].
+    pub(crate) to: BorrowedFd<'a>,
 }
 
 /// A process that was forked. Whether it got as far as its program, [`exec_result`] tells.

@@ -76,7 +76,7 @@ pub(super) const READINESS: &[Setting] = &[
         form: Form::Text("NAME"),
         default: "auto",
         meaning: "how workers get sockets and report",
-        allowed: "auto, node, systemd, plain",
+        allowed: "auto, node, systemd, capture, plain",
         example: "systemd",
     },
     Setting {

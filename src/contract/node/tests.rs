@@ -88,6 +88,7 @@ impl World {
             credentials: None,
             group: Group::Own,
             limits: Limits::default(),
+            filter: None,
         };
         self.pids.insert(worker, spawn(&launch).unwrap().pid);
         self.listen_to_news();

@@ -10,12 +10,12 @@ use crate::sys::steer::{self, SteerError};
 impl Listeners {
     /// Lets new connections come to a worker.
     pub(crate) fn steer_in(&mut self, worker: WorkerId) -> Result<(), SteerError> {
-        self.set_live(worker, true)
+        self.set_live(worker, true).and(self.set_captured_live(worker, true))
     }
 
     /// Keeps new connections away from a worker.
     pub(crate) fn steer_off(&mut self, worker: WorkerId) -> Result<(), SteerError> {
-        self.set_live(worker, false)
+        self.set_live(worker, false).and(self.set_captured_live(worker, false))
     }
 
     /// Takes a worker that is gone from its lane.
@@ -24,7 +24,7 @@ impl Listeners {
         for lane in self.lanes.iter_mut().filter(|lane| lane.holder == Some(worker)) {
             lane.holder = None;
         }
-        outcome
+        outcome.and(self.captured_leaves(worker))
     }
 
     /// With nobody alive, what the kernel still aims at may be a lane that nobody will sit in again.

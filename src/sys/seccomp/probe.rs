@@ -16,7 +16,7 @@ use rustix::{
     net::{AddressFamily, SocketFlags, SocketType},
 };
 
-use super::{Asked, Listener, Program, Reply, install, pair, pass, take_listener};
+use super::{Asked, Heard, Listener, Program, Reply, install, pair, pass, take_listener};
 use crate::sys::{Errno, Pid, panic, reap, signals, signals::Set};
 
 /// How long the child may take; it does next to nothing, but the machine may be busy.
@@ -134,7 +134,9 @@ fn serve(from: &OwnedFd) -> Result<(), Obstacle> {
     let listener = listener.ok_or(Obstacle::Silence)?;
     await_readable(&listener)?;
     let mut listener = Listener::new(listener).map_err(Obstacle::Listener)?;
-    let call = listener.receive().map_err(Obstacle::Listener)?.ok_or(Obstacle::Silence)?;
+    let Heard::Call(call) = listener.receive().map_err(Obstacle::Listener)? else {
+        return Err(Obstacle::Silence);
+    };
     if !matches!(call.asked(), Asked::Socket(_)) {
         let _ = listener.reply(call.id, Reply::Continue);
         return Err(Obstacle::Silence);

@@ -38,7 +38,7 @@ fn next(listener: &mut Listener) -> Call {
     poll.add(&*listener, 0, Interest::Read).unwrap();
     for _ in 0..100 {
         poll.wait(Some(Duration::from_millis(100))).unwrap();
-        if let Some(call) = listener.receive().unwrap() {
+        if let Heard::Call(call) = listener.receive().unwrap() {
             return call;
         }
     }
@@ -77,7 +77,7 @@ fn a_server_is_born_with_our_socket_and_listens_on_it() {
     listener.reply(call.id, Reply::Done).unwrap();
     assert_eq!(end(child), Some(0));
     assert!(sockopt::socket_acceptconn(&ours).unwrap());
-    assert_eq!(listener.receive(), Ok(None), "nobody is left, and we do not wait");
+    assert_eq!(listener.receive(), Ok(Heard::End), "nobody is left, and we do not wait");
 }
 
 #[test]

@@ -16,10 +16,10 @@ use std::ptr;
 
 use super::descriptors::Table;
 use super::number::Number;
-use super::{Credentials, Group, Launch, Others, Step, report};
+use super::{Credentials, Filter, Group, Launch, Others, Step, report};
 use crate::sys::limits::OomScore;
 use crate::sys::signals::{self, Set};
-use crate::sys::{Errno, panic};
+use crate::sys::{Errno, panic, seccomp};
 
 /// Everything that the child needs, made by the parent.
 pub(super) struct Plan<'a> {
@@ -102,6 +102,8 @@ impl<'a> Plan<'a> {
         join(launch.group, self.parents_group)?;
         // Before the credentials: the directory may be open to us only.
         launch.cwd.map_or(Ok(()), kernel::fchdir).at(Step::Directory)?;
+        // Before its number may become another's.
+        let listener_to = launch.filter.map(|filter| self.table.spare(filter.to)).transpose()?;
         // Before the limits: RLIMIT_NOFILE may be lower than a target.
         self.table.place(&mut self.report)?;
         if self.others == Others::Close {
@@ -119,6 +121,10 @@ impl<'a> Plan<'a> {
         // After everything that takes a privilege.
         if launch.limits.no_new_privs {
             thread::set_no_new_privs(true).at(Step::NoNewPrivileges)?;
+        }
+        // After no_new_privs, without which it takes a privilege.
+        if let (Some(Filter { program, .. }), Some(to)) = (launch.filter, listener_to) {
+            filter(program, &to)?;
         }
         // Last but one: a signal that came meanwhile acts now, on us as it would on the program.
         signals::restore_dispositions();
@@ -213,6 +219,13 @@ impl<'a> Plan<'a> {
         }
         Err(worst)
     }
+}
+
+/// From here on, whoever makes a server's socket waits for us.
+fn filter(program: &seccomp::Program, to: &OwnedFd) -> Result<(), Failure<'static>> {
+    let failed = |step| move |errno| Failure(step, errno, None);
+    let (listener, _) = seccomp::install(program).map_err(failed(Step::Filter))?;
+    seccomp::pass(to.as_fd(), listener.as_fd()).map_err(failed(Step::PassListener))
 }
 
 fn last_errno() -> Errno {

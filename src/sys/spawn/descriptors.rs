@@ -35,9 +35,17 @@ impl<'a> Table<'a> {
         Self {
             wanted: wanted.to_vec(),
             staged: Vec::with_capacity(wanted.len()),
-            keep: Vec::with_capacity(wanted.len().saturating_add(1)),
+            keep: Vec::with_capacity(wanted.len().saturating_add(2)),
             floor: above.unwrap_or(FIRST).max(FIRST),
         }
+    }
+
+    /// A copy that is out of the way of all targets, and stays open.
+    pub(super) fn spare(&mut self, source: BorrowedFd<'_>) -> Result<OwnedFd, (Step, Errno)> {
+        let failed = |errno: io::Errno| (Step::Descriptors, errno.into());
+        let copy = io::fcntl_dupfd_cloexec(source, self.floor).map_err(failed)?;
+        self.keep.push(copy.as_raw_fd());
+        Ok(copy)
     }
 
     /// Puts every descriptor into its place. `report` may move.

@@ -43,6 +43,10 @@ pub(crate) enum Step {
     ParentDeathSignal,
     /// prctl(2) `PR_SET_NO_NEW_PRIVS`.
     NoNewPrivileges,
+    /// seccomp(2).
+    Filter,
+    /// Sending us what the filter asks through.
+    PassListener,
     /// execve(2) of a file that is not there or may not be executed.
     Exec,
     /// execve(2) of a file that is there, but whose interpreter or loader is not.
@@ -65,6 +69,8 @@ const STEPS: &[(Step, &str)] = &[
     (Step::UserId, "set the user id"),
     (Step::ParentDeathSignal, "set the parent-death signal"),
     (Step::NoNewPrivileges, "set no_new_privs"),
+    (Step::Filter, "set a seccomp filter"),
+    (Step::PassListener, "pass the seccomp listener"),
     (Step::Exec, "execute"),
     (Step::Interpreter, "execute"),
 ];

@@ -28,6 +28,7 @@ fn launch<'a>(words: &[&str]) -> Launch<'a> {
         credentials: None,
         group: Group::Own,
         limits: Limits::default(),
+        filter: None,
     }
 }
 

@@ -1,0 +1,400 @@
+//! The `capture` contract: servers that know nothing of us, by the three calls that make a server.
+//!
+//! ```text
+//!   socket() ─▶ made here, given to the worker, and a copy kept   (Nursery)
+//!   bind()   ─▶ the copy is set to share its port; the kernel binds
+//!   listen() ─▶ done here: the worker's socket joins its place    (Group), or an old one comes back
+//! ```
+//!
+//! No memory of a worker is read, so that nothing here needs a right on it, and nothing can change
+//! under our hands. What we do not know, the kernel does as if we were not there. The hands have a
+//! poll set of their own: when that is readable, call [`Capture::turn`].
+
+mod held;
+mod member;
+mod place;
+mod readiness;
+
+use std::{
+    collections::BTreeMap,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::Duration,
+};
+
+use dutch_master::{Generation, WorkerEvent, WorkerId};
+
+use self::{
+    member::{Door, Member},
+    place::{Group, Lane},
+    readiness::Knowledge,
+};
+use crate::sys::{
+    Errno,
+    diag::Tag,
+    poll::{Interest, Poll},
+    seccomp::{self, Asked, Call, Heard, Listener, Program, Reply, Wanted},
+    sockets::{
+        AcceptQueue,
+        born::{self, State},
+    },
+    steer::SteerError,
+};
+
+/// How many calls of one worker are answered in a turn, so that one that floods costs only itself.
+const CALLS: usize = 32;
+/// How many listening sockets one worker may have in places that only it knows.
+const PASSING: usize = 16;
+/// How many listening sockets one worker may have here; what it has beyond is its own affair.
+const MOST: usize = 256;
+
+/// What has come of it.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// Something for the core.
+    Event(WorkerId, WorkerEvent),
+    /// Somebody listens in a new place.
+    Opened(String),
+    /// Nobody will listen there any more.
+    Closed(String),
+    /// Something for the log.
+    Remark(WorkerId, &'static str),
+    /// Connections can't be steered.
+    Astray(SteerError),
+}
+
+/// All captured workers and their sockets.
+#[derive(Debug)]
+pub(crate) struct Capture {
+    program: Program,
+    poll: Poll,
+    members: BTreeMap<u64, Member>,
+    groups: Vec<Group>,
+    knowledge: Knowledge,
+    next_serial: u64,
+    news: Vec<News>,
+    now: Duration,
+}
+
+/// What a token of the poll set stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// A worker's listener, or where that is to come from.
+    Door(u64),
+    /// A socket.
+    Socket(u64),
+}
+
+impl Source {
+    const fn token(self) -> u64 {
+        match self {
+            Self::Door(number) => number << 1,
+            Self::Socket(serial) => (serial << 1) | 1,
+        }
+    }
+
+    const fn of(token: u64) -> Self {
+        if token & 1 == 0 { Self::Door(token >> 1) } else { Self::Socket(token >> 1) }
+    }
+}
+
+/// Who comes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Newcomer {
+    pub(crate) worker: WorkerId,
+    pub(crate) generation: Generation,
+    /// Who serves in its slot now.
+    pub(crate) incumbent: Option<WorkerId>,
+    /// Its connections' mark, where it has one already.
+    pub(crate) tag: Option<Tag>,
+}
+
+impl Capture {
+    /// Nobody yet. `must_listen`: a worker that never does is not ready, however long it lives.
+    pub(crate) fn new(must_listen: bool) -> Result<Self, Errno> {
+        Ok(Self {
+            program: Program::new(),
+            poll: Poll::new()?,
+            members: BTreeMap::new(),
+            groups: Vec::new(),
+            knowledge: Knowledge::new(must_listen),
+            next_serial: 0,
+            news: Vec::new(),
+            now: Duration::ZERO,
+        })
+    }
+
+    /// Readable when there is something to do: see [`turn`](Self::turn).
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.poll.as_fd()
+    }
+
+    /// The filter that every worker is put below.
+    pub(crate) fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Makes the way of a worker's listener to us. Returns the worker's end.
+    pub(crate) fn enter(&mut self, now: Duration, newcomer: Newcomer) -> Result<OwnedFd, Errno> {
+        self.now = now;
+        let (ours, theirs) = seccomp::pair()?;
+        let number = newcomer.worker.get();
+        self.poll.add(&ours, Source::Door(number).token(), Interest::Read)?;
+        let tag = newcomer.tag.unwrap_or_else(|| self.rarest_tag());
+        self.members.insert(number, Member::new(newcomer, tag, Door::Expected(ours), now));
+        Ok(theirs)
+    }
+
+    /// Answers calls, and looks at sockets on which something has happened.
+    pub(crate) fn turn(&mut self, now: Duration) {
+        self.now = now;
+        for ready in self.poll.wait(Some(Duration::ZERO)).unwrap_or_default() {
+            match Source::of(ready.token) {
+                Source::Door(number) => self.read_door(number),
+                Source::Socket(serial) => self.look_at(serial),
+            }
+        }
+        self.settle();
+    }
+
+    /// Looks who is ready by now.
+    pub(crate) fn tick(&mut self, now: Duration) {
+        self.now = now;
+        self.settle();
+    }
+
+    /// What has happened since the last time.
+    pub(crate) fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Lets new connections come to a worker, or keeps them away.
+    pub(crate) fn set_live(&mut self, worker: WorkerId, is_live: bool) -> Result<(), SteerError> {
+        if let Some(member) = self.members.get_mut(&worker.get()) {
+            member.is_live = is_live;
+        }
+        if is_live {
+            self.learn(worker);
+        }
+        let each = self.groups.iter_mut().map(|group| group.set_live(worker, is_live));
+        let outcome = worst(each);
+        self.close_deserted();
+        outcome
+    }
+
+    /// A worker has been reaped.
+    pub(crate) fn leave(&mut self, worker: WorkerId) -> Result<(), SteerError> {
+        let number = worker.get();
+        // What it called last may have been a listen.
+        self.read_door(number);
+        let Some(member) = self.members.get_mut(&number) else { return Ok(()) };
+        member.is_reaped = true;
+        if matches!(member.door, Door::Open(_)) {
+            // A process of it lives on somewhere and may hold its sockets. When that ends, we hear of it.
+            return self.set_live(worker, false);
+        }
+        self.forget(worker)
+    }
+
+    /// The mark of a worker's connections.
+    pub(crate) fn tag(&self, worker: WorkerId) -> Option<Tag> {
+        Some(self.members.get(&worker.get())?.tag)
+    }
+
+    /// The ports on which workers listen.
+    pub(crate) fn ports(&self) -> impl Iterator<Item = u16> {
+        self.groups.iter().map(|group| group.place.at.port())
+    }
+
+    /// Whether no connection waits to be accepted by a worker.
+    pub(crate) fn has_empty_queue(&self, worker: WorkerId) -> bool {
+        let lanes = self.groups.iter().flat_map(|group| &group.lanes);
+        lanes.filter(|lane| lane.holder == Some(worker)).all(|lane| lane.waiting() == 0)
+    }
+
+    /// Where workers listen, with the queues of all together.
+    pub(crate) fn queues(&self) -> impl Iterator<Item = (String, Option<AcceptQueue>)> {
+        self.groups.iter().filter(|group| group.is_lasting).map(|group| {
+            let queues = group.lanes.iter().filter_map(Lane::queue);
+            let sum = queues.reduce(|sum, queue| AcceptQueue {
+                length: sum.length.saturating_add(queue.length),
+                limit: sum.limit.saturating_add(queue.limit),
+            });
+            (group.place.to_string(), sum)
+        })
+    }
+
+    /// All workers stop: what they close is closed from now on.
+    pub(crate) fn release(&mut self) {
+        self.groups.iter_mut().for_each(Group::release);
+        self.groups.clear();
+    }
+
+    fn read_door(&mut self, number: u64) {
+        let Some(member) = self.members.get_mut(&number) else { return };
+        if let Door::Expected(from) = &member.door {
+            let door = match seccomp::take_listener(from.as_fd()) {
+                Ok(Some(listener)) => Listener::new(listener).map_or(Door::Closed, Door::Open),
+                Err(errno) if errno.0 == AGAIN => return,
+                Ok(None) | Err(_) => Door::Closed,
+            };
+            if let Door::Open(listener) = &door {
+                // Unheard, its calls would wait for ever; closed, they fail.
+                let token = Source::Door(number).token();
+                let added = self.poll.add(listener, token, Interest::Read);
+                member.door = if added.is_ok() { door } else { Door::Closed };
+            } else {
+                member.door = door;
+            }
+        }
+        for _ in 0..CALLS {
+            match self.receive(number) {
+                Ok(Heard::Call(call)) => self.answer(number, &call),
+                Ok(Heard::Nothing) => return,
+                Ok(Heard::End) | Err(_) => return self.shut(number),
+            }
+        }
+    }
+
+    fn receive(&mut self, number: u64) -> Result<Heard, Errno> {
+        match self.members.get_mut(&number).map(|member| &mut member.door) {
+            Some(Door::Open(listener)) => listener.receive(),
+            _ => Ok(Heard::Nothing),
+        }
+    }
+
+    /// No process below the filter is left, or can be heard.
+    fn shut(&mut self, number: u64) {
+        let Some(member) = self.members.get_mut(&number) else { return };
+        if matches!(member.door, Door::Expected(_)) {
+            return;
+        }
+        member.door = Door::Closed;
+        if member.is_reaped {
+            let worker = member.newcomer.worker;
+            let outcome = self.forget(worker);
+            self.tell(outcome);
+        }
+    }
+
+    fn answer(&mut self, number: u64, call: &Call) {
+        match call.asked() {
+            Asked::Socket(wanted) => self.on_socket(number, call, wanted),
+            Asked::Bind(fd) => self.on_bind(number, call, fd),
+            Asked::Listen(fd, backlog) => self.on_listen(number, call, fd, backlog),
+            Asked::ListenUnseen => {
+                self.unseen(number, call, "it listens by socketcall(2), unseen by us")
+            }
+            Asked::Other => self.reply(number, call, Reply::Continue),
+        }
+    }
+
+    /// A call that is gone needs no reply, and one that can't be answered has no other to give.
+    fn reply(&mut self, number: u64, call: &Call, reply: Reply) {
+        if let Some(Door::Open(door)) = self.members.get_mut(&number).map(|it| &mut it.door) {
+            let _ = door.reply(call.id, reply);
+        }
+    }
+
+    fn on_socket(&mut self, number: u64, call: &Call, wanted: Wanted) {
+        let serial = self.next_serial;
+        let Some(Door::Open(door)) = self.members.get(&number).map(|member| &member.door) else {
+            return;
+        };
+        let given = born::make(wanted.is_v6, wanted.is_nonblocking).and_then(|socket| {
+            Ok((door.give(call.id, socket.as_fd(), wanted.is_cloexec)?, socket))
+        });
+        // Over its own limit, or ours: the kernel knows what to say.
+        let Ok((fd, socket)) = given else { return self.reply(number, call, Reply::Continue) };
+        self.next_serial = serial.wrapping_add(1);
+        // One that is not watched would keep a connection open that its worker has closed.
+        if self.poll.add(&socket, Source::Socket(serial).token(), Interest::Change).is_err() {
+            return;
+        }
+        let Some(member) = self.members.get_mut(&number) else { return };
+        member.nursery.add(serial, fd, call.thread, wanted.is_cloexec, socket);
+        self.forget_number(number, fd);
+    }
+
+    fn on_bind(&mut self, number: u64, call: &Call, fd: i32) {
+        if let Some(member) = self.members.get_mut(&number) {
+            member.nursery.bind(fd, call.thread);
+        }
+        // What listens is bound already: the number means another socket by now.
+        self.forget_number(number, fd);
+        self.reply(number, call, Reply::Continue);
+    }
+
+    fn on_listen(&mut self, number: u64, call: &Call, fd: i32, backlog: i32) {
+        let Some(member) = self.members.get_mut(&number) else { return };
+        let worker = member.newcomer.worker;
+        let held = member.nursery.take(fd, call.thread);
+        let place = held.as_ref().and_then(|held| born::place(held.socket.as_fd()));
+        let (Some(held), Some(place)) = (held, place) else {
+            let mut lanes = self.groups.iter_mut().filter_map(|group| group.lane_of(worker));
+            let same = lanes.find(|lane| lane.number == Some(fd));
+            return match same.map(|lane| born::listen(lane.socket.as_fd(), backlog)) {
+                Some(Ok(())) => self.reply(number, call, Reply::Done),
+                Some(Err(errno)) => self.reply(number, call, Reply::Failed(errno)),
+                None => self.unseen(number, call, "it listens where we do not see it"),
+            };
+        };
+        let reply = self.seat(worker, call, place, held, fd, backlog);
+        self.reply(number, call, reply);
+    }
+
+    /// A listen that is none of ours: a unix socket's, say, or a port that the kernel chooses.
+    fn unseen(&mut self, number: u64, call: &Call, remark: &'static str) {
+        if let Some(member) = self.members.get_mut(&number) {
+            member.listened = Some(self.now);
+            if !std::mem::replace(&mut member.is_unseen, true) {
+                self.news.push(News::Remark(member.newcomer.worker, remark));
+            }
+        }
+        self.reply(number, call, Reply::Continue);
+    }
+
+    /// Something has happened on a socket.
+    fn look_at(&mut self, serial: u64) {
+        for member in self.members.values_mut() {
+            member.nursery.look_at(serial);
+        }
+        let lost = self.groups.iter_mut().find(|group| {
+            group.lanes.iter().any(|lane| {
+                lane.serial == serial && born::state(lane.socket.as_fd()) != Ok(State::Listens)
+            })
+        });
+        let Some(group) = lost else { return };
+        let holder = group.lanes.iter().find(|lane| lane.serial == serial);
+        let holder = holder.and_then(|lane| lane.holder);
+        let outcome = group.lose(serial);
+        self.tell(outcome);
+        if let Some(worker) = holder
+            && self.members.get(&worker.get()).is_some_and(|member| member.is_live)
+            && !self.groups.iter_mut().any(|group| group.lane_of(worker).is_some())
+        {
+            self.news.push(News::Event(worker, WorkerEvent::Disconnected));
+        }
+    }
+
+    fn tell(&mut self, outcome: Result<(), SteerError>) {
+        self.news.extend(outcome.err().map(News::Astray));
+    }
+
+    /// Those whose mark is borne by the fewest; a drain tells connections of the same mark apart.
+    fn rarest_tag(&self) -> Tag {
+        let count = |tag: &Tag| self.members.values().filter(|member| member.tag == *tag).count();
+        let tags = (1..=Tag::EVERYWHERE).filter_map(Tag::new);
+        tags.min_by_key(count).unwrap_or(Tag::FIRST)
+    }
+}
+
+/// `EAGAIN`.
+const AGAIN: i32 = 11;
+
+/// All outcomes, of which the first error counts.
+fn worst(outcomes: impl Iterator<Item = Result<(), SteerError>>) -> Result<(), SteerError> {
+    outcomes.fold(Ok(()), Result::and)
+}
+
+#[cfg(test)]
+mod tests;

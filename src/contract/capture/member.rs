@@ -1,0 +1,213 @@
+//! One captured worker: how we hear it, what it has, and where it sits down when it listens.
+
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    time::Duration,
+};
+
+use super::{
+    Capture, MOST, Newcomer, News, PASSING, Source,
+    held::{Held, Nursery},
+    place::{Group, Lane},
+};
+use crate::sys::{
+    diag::{self, Tag},
+    poll::Interest,
+    seccomp::{Call, Listener, Reply},
+    sockets::born::{self, Place},
+    steer::SteerError,
+};
+use dutch_master::WorkerId;
+
+/// How a worker's calls come to us.
+#[derive(Debug)]
+pub(super) enum Door {
+    /// They will, through what is to come from here.
+    Expected(OwnedFd),
+    /// They do.
+    Open(Listener),
+    /// They do not any more.
+    Closed,
+}
+
+/// One worker.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) newcomer: Newcomer,
+    pub(super) tag: Tag,
+    pub(super) door: Door,
+    pub(super) nursery: Nursery,
+    /// When it came.
+    pub(super) since: Duration,
+    /// When it last began to listen somewhere.
+    pub(super) listened: Option<Duration>,
+    /// Whether some of that was none of ours.
+    pub(super) is_unseen: bool,
+    /// It was said to be ready.
+    pub(super) is_ready: bool,
+    /// It is to get connections.
+    pub(super) is_live: bool,
+    /// It is gone, but for processes that are not of its group.
+    pub(super) is_reaped: bool,
+}
+
+impl Member {
+    pub(super) fn new(newcomer: Newcomer, tag: Tag, door: Door, since: Duration) -> Self {
+        Self {
+            newcomer,
+            tag,
+            door,
+            nursery: Nursery::default(),
+            since,
+            listened: None,
+            is_unseen: false,
+            is_ready: false,
+            is_live: false,
+            is_reaped: false,
+        }
+    }
+}
+
+impl Capture {
+    /// A worker listens in a place: with a socket that is left there, or its own.
+    pub(super) fn seat(
+        &mut self,
+        worker: WorkerId,
+        call: &Call,
+        place: Place,
+        held: Held,
+        fd: i32,
+        backlog: i32,
+    ) -> Reply {
+        let number = worker.get();
+        let Some(member) = self.members.get_mut(&number) else { return Reply::Continue };
+        member.listened = Some(self.now);
+        let tag = member.tag;
+        if self.take_over(worker, call, place, fd, held.is_cloexec) {
+            return Reply::Done;
+        }
+        if self.places_of(worker) >= MOST {
+            return Reply::Continue;
+        }
+        // Without marks a drain waits for a while and no longer.
+        let _ = diag::set_tag(held.socket.as_fd(), tag);
+        if let Err(errno) = born::listen(held.socket.as_fd(), backlog) {
+            return Reply::Failed(errno);
+        }
+        let token = Source::Socket(held.serial).token();
+        let _ = self.poll.modify(&held.socket, token, Interest::Hangup);
+        let lane = Lane {
+            serial: held.serial,
+            socket: held.socket,
+            holder: Some(worker),
+            number: Some(fd),
+            is_live: false,
+            is_aimed: false,
+            left: self.now,
+        };
+        let outcome = self.join(place, lane);
+        self.tell(outcome);
+        // Ready already, it has just grown.
+        if self.members.get(&number).is_some_and(|member| member.is_live) {
+            let outcome = self.set_live(worker, true);
+            self.tell(outcome);
+        }
+        self.bound_passing(worker);
+        Reply::Done
+    }
+
+    /// Gives a worker what it, or one before it, left in this place; nothing that waits there is lost.
+    fn take_over(
+        &mut self,
+        worker: WorkerId,
+        call: &Call,
+        place: Place,
+        fd: i32,
+        is_cloexec: bool,
+    ) -> bool {
+        let Some(Door::Open(door)) = self.members.get(&worker.get()).map(|it| &it.door) else {
+            return false;
+        };
+        let Some(group) = self.groups.iter_mut().find(|group| group.place == place) else {
+            return false;
+        };
+        let is_own = group.lane_of(worker).is_some();
+        let lane = if is_own { group.lane_of(worker) } else { group.orphan(self.now) };
+        let Some(lane) = lane else { return false };
+        if door.replace(call.id, lane.socket.as_fd(), fd, is_cloexec).is_err() {
+            return false;
+        }
+        if let Some(member) = self.members.get(&worker.get()) {
+            let _ = diag::set_tag(lane.socket.as_fd(), member.tag);
+            lane.is_live |= member.is_live;
+        }
+        (lane.holder, lane.number) = (Some(worker), Some(fd));
+        true
+    }
+
+    fn join(&mut self, place: Place, lane: Lane) -> Result<(), SteerError> {
+        if let Some(group) = self.groups.iter_mut().find(|group| group.place == place) {
+            // Two workers do not get the same port from the kernel.
+            group.is_lasting |= group.lanes.iter().any(|other| other.holder != lane.holder);
+            group.sweep(self.now)?;
+            return group.join(lane);
+        }
+        let is_lasting = !born::chosen_ports().contains(&place.at.port());
+        let mut group = Group { place, lanes: Vec::new(), is_lasting };
+        let outcome = group.join(lane);
+        self.groups.push(group);
+        self.news.push(News::Opened(place.to_string()));
+        outcome
+    }
+
+    fn places_of(&mut self, worker: WorkerId) -> usize {
+        self.groups.iter_mut().filter_map(|group| group.lane_of(worker)).count()
+    }
+
+    /// Ports that the kernel chose come and go unseen: of those, a worker's last ones are kept.
+    fn bound_passing(&mut self, worker: WorkerId) {
+        let passing = |group: &Group| {
+            !group.is_lasting && group.lanes.iter().any(|lane| lane.holder == Some(worker))
+        };
+        let mut surplus =
+            self.groups.iter().filter(|group| passing(group)).count().saturating_sub(PASSING);
+        self.groups.retain(|group| {
+            let goes = surplus > 0 && passing(group);
+            surplus = surplus.saturating_sub(goes.into());
+            !goes
+        });
+    }
+
+    /// A number of a worker's means another socket from now on.
+    pub(super) fn forget_number(&mut self, number: u64, fd: i32) {
+        for lane in self.groups.iter_mut().flat_map(|group| &mut group.lanes) {
+            if lane.holder.is_some_and(|holder| holder.get() == number) && lane.number == Some(fd) {
+                lane.number = None;
+            }
+        }
+    }
+
+    /// A worker is gone with all its processes.
+    pub(super) fn forget(&mut self, worker: WorkerId) -> Result<(), SteerError> {
+        self.members.remove(&worker.get());
+        let now = self.now;
+        let each = self.groups.iter_mut().map(|group| group.leave(worker, now));
+        let outcome = super::worst(each);
+        self.close_deserted();
+        outcome
+    }
+
+    /// Closes places where nobody listens any more and nobody is going to: all are ready without it.
+    pub(super) fn close_deserted(&mut self) {
+        let is_quiet =
+            !self.members.is_empty() && self.members.values().all(|member| member.is_live);
+        self.groups.retain(|group| {
+            let is_held = group.lanes.iter().any(|lane| lane.holder.is_some());
+            let stays = is_held || (group.is_lasting && !is_quiet && !group.lanes.is_empty());
+            if !stays && group.is_lasting {
+                self.news.push(News::Closed(group.place.to_string()));
+            }
+            stays
+        });
+    }
+}

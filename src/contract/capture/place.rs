@@ -1,0 +1,169 @@
+//! All sockets that listen in one place, in the kernel's order, and who gets its new connections.
+//!
+//! The kernel counts sockets in the order in which they began to listen; when one goes, the last one
+//! takes its number. The same happens here, or connections would go astray.
+
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    time::Duration,
+};
+
+use dutch_master::WorkerId;
+
+use crate::sys::{
+    sockets::{
+        self, AcceptQueue,
+        born::{self, Place, State, state},
+    },
+    steer::{self, SteerError},
+};
+
+/// For so long after its worker's end a socket may still be about to get connections: handshakes
+/// that had begun.
+const SETTLED: Duration = Duration::from_secs(3);
+
+/// One worker's socket.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) serial: u64,
+    pub(super) socket: OwnedFd,
+    /// Nobody: it waits for who takes it over.
+    pub(super) holder: Option<WorkerId>,
+    /// The worker's name for it, unless that means another socket by now.
+    pub(super) number: Option<i32>,
+    /// Its worker is to get connections.
+    pub(super) is_live: bool,
+    /// New connections come here.
+    pub(super) is_aimed: bool,
+    /// Since when nobody holds it.
+    pub(super) left: Duration,
+}
+
+impl Lane {
+    /// Connections that wait to be accepted.
+    pub(super) fn waiting(&self) -> u32 {
+        self.queue().map_or(0, |queue| queue.length)
+    }
+
+    pub(super) fn queue(&self) -> Option<AcceptQueue> {
+        sockets::accept_queue(self.socket.as_fd()).ok()
+    }
+}
+
+/// One place.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) place: Place,
+    pub(super) lanes: Vec<Lane>,
+    /// Whether another worker can be expected here: the port was not chosen by the kernel.
+    pub(super) is_lasting: bool,
+}
+
+impl Group {
+    /// Adds who has just begun to listen.
+    pub(super) fn join(&mut self, lane: Lane) -> Result<(), SteerError> {
+        self.lanes.push(lane);
+        self.aim()
+    }
+
+    pub(super) fn lane_of(&mut self, worker: WorkerId) -> Option<&mut Lane> {
+        self.lanes.iter_mut().find(|lane| lane.holder == Some(worker))
+    }
+
+    /// Whose queue a new worker should take over, if anybody's.
+    pub(super) fn orphan(&mut self, now: Duration) -> Option<&mut Lane> {
+        let is_due = |lane: &&mut Lane| {
+            let is_young = now.saturating_sub(lane.left) < SETTLED;
+            lane.holder.is_none() && (lane.is_aimed || is_young || lane.waiting() > 0)
+        };
+        let free = self.lanes.iter_mut().filter(is_due);
+        free.max_by_key(|lane| (lane.is_aimed, lane.waiting()))
+    }
+
+    /// Whether a worker gets connections here.
+    pub(super) fn set_live(&mut self, worker: WorkerId, is_live: bool) -> Result<(), SteerError> {
+        match self.lane_of(worker) {
+            Some(lane) if lane.is_live != is_live => lane.is_live = is_live,
+            _ => return Ok(()),
+        }
+        self.aim()
+    }
+
+    /// A worker is gone with all its processes: what waits for it, or may, waits for the next one.
+    pub(super) fn leave(&mut self, worker: WorkerId, now: Duration) -> Result<(), SteerError> {
+        let Some(lane) = self.lane_of(worker) else { return Ok(()) };
+        let was_live = std::mem::replace(&mut lane.is_live, false);
+        let is_open = state(lane.socket.as_fd()) == Ok(State::Listens);
+        (lane.holder, lane.number) = (None, None);
+        lane.left = if was_live { now } else { now.saturating_sub(SETTLED) };
+        if !is_open {
+            lane.is_aimed = false;
+        }
+        self.aim()?;
+        self.sweep(now)
+    }
+
+    /// Closes what nobody holds and nothing waits for.
+    pub(super) fn sweep(&mut self, now: Duration) -> Result<(), SteerError> {
+        loop {
+            let is_over = |lane: &Lane| {
+                let is_old = now.saturating_sub(lane.left) >= SETTLED;
+                lane.holder.is_none() && is_old && !lane.is_aimed && lane.waiting() == 0
+            };
+            let Some(at) = self.lanes.iter().position(is_over) else { return Ok(()) };
+            self.close(at)?;
+        }
+    }
+
+    /// Closes a socket that nobody has but us.
+    fn close(&mut self, at: usize) -> Result<(), SteerError> {
+        // The last one is about to change its number: until it has, it is better not called by it.
+        let last = self.lanes.len().saturating_sub(1);
+        let others: Vec<u32> =
+            self.aimed().filter(|(index, _)| *index != last).map(|(_, number)| number).collect();
+        let shorter = if others.is_empty() { Ok(()) } else { self.attach(&others) };
+        // A process that was just forked may have a copy for a moment more.
+        born::end(self.lanes.swap_remove(at).socket.as_fd());
+        shorter.and(self.aim())
+    }
+
+    /// A worker has shut its socket, which then is no longer among the kernel's.
+    pub(super) fn lose(&mut self, serial: u64) -> Result<(), SteerError> {
+        if let Some(at) = self.lanes.iter().position(|lane| lane.serial == serial) {
+            drop(self.lanes.swap_remove(at));
+        }
+        self.aim()
+    }
+
+    /// Lets go of all sockets: what their workers close from now on is closed.
+    pub(super) fn release(&mut self) {
+        self.lanes.clear();
+    }
+
+    /// Tells the kernel who lives. With none alive those who had their share keep it; else whoever
+    /// has a worker gets one, so that nobody is refused.
+    fn aim(&mut self) -> Result<(), SteerError> {
+        if self.lanes.iter().any(|lane| lane.is_live) {
+            for lane in &mut self.lanes {
+                lane.is_aimed = lane.is_live;
+            }
+        } else if !self.lanes.iter().any(|lane| lane.is_aimed) {
+            let held = self.lanes.iter_mut().find(|lane| lane.holder.is_some());
+            held.into_iter().for_each(|lane| lane.is_aimed = true);
+        }
+        let aimed: Vec<u32> = self.aimed().map(|(_, number)| number).collect();
+        if aimed.is_empty() { Ok(()) } else { self.attach(&aimed) }
+    }
+
+    fn aimed(&self) -> impl Iterator<Item = (usize, u32)> {
+        let counted = (0..).zip(0..).zip(&self.lanes);
+        counted.filter(|(_, lane)| lane.is_aimed).map(|(both, _)| both)
+    }
+
+    fn attach(&self, lanes: &[u32]) -> Result<(), SteerError> {
+        self.lanes.first().map_or(Ok(()), |lane| steer::steer(lane.socket.as_fd(), lanes))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! TCP sockets that we make for somebody else, and what has become of them since.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    os::fd::{BorrowedFd, OwnedFd},
+};
+
+use nix::sys::socket::getsockopt;
+use rustix::{
+    io::Errno as Code,
+    net::{self, AddressFamily, SocketFlags, SocketType, sockopt},
+};
+
+use super::BACKLOG;
+use crate::sys::{Errno, sockopt::TcpInfoHead};
+
+/// Where a socket listens: sockets with the same place can share a port's connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// The address.
+    pub(crate) at: SocketAddr,
+    /// Whether it is closed to IPv4.
+    pub(crate) is_v6only: bool,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.at)
+    }
+}
+
+/// What a socket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Nothing has come of it yet, or nothing any more.
+    Idle,
+    /// It listens.
+    Listens,
+    /// It is or was one end of a connection.
+    Connected,
+}
+
+/// A socket without an address.
+pub(crate) fn make(is_v6: bool, is_nonblocking: bool) -> Result<OwnedFd, Errno> {
+    let family = if is_v6 { AddressFamily::INET6 } else { AddressFamily::INET };
+    let waits = if is_nonblocking { SocketFlags::NONBLOCK } else { SocketFlags::empty() };
+    Ok(net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | waits, None)?)
+}
+
+/// Lets it share its port with others of the kind; before it has one.
+pub(crate) fn share(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    Ok(sockopt::set_socket_reuseport(socket, true)?)
+}
+
+/// Where it is bound, if it has a port.
+pub(crate) fn place(socket: BorrowedFd<'_>) -> Option<Place> {
+    let at = SocketAddr::try_from(net::getsockname(socket).ok()?).ok()?;
+    let is_v6only = at.is_ipv6() && sockopt::ipv6_v6only(socket).unwrap_or_default();
+    (at.port() != 0).then_some(Place { at, is_v6only })
+}
+
+/// Listens with a queue of the asked length, or of our own if that is longer.
+pub(crate) fn listen(socket: BorrowedFd<'_>, backlog: i32) -> Result<(), Errno> {
+    // A negative one is the longest that the kernel allows.
+    let least = i32::try_from(BACKLOG).unwrap_or(i32::MAX);
+    let backlog = if backlog < 0 { i32::MAX } else { backlog.max(least) };
+    Ok(net::listen(socket, backlog)?)
+}
+
+/// Ends a listening socket at once, whoever else has it still.
+pub(crate) fn end(socket: BorrowedFd<'_>) {
+    let _ = net::shutdown(socket, net::Shutdown::Both);
+}
+
+/// `TCP_CLOSE` and `TCP_LISTEN` of `linux/tcp_states.h`.
+const CLOSE: u8 = 7;
+const LISTEN: u8 = 10;
+
+/// What it is now.
+pub(crate) fn state(socket: BorrowedFd<'_>) -> Result<State, Errno> {
+    let [head, ..] = getsockopt(&socket, TcpInfoHead)?;
+    let [state, ..] = head.to_ne_bytes();
+    Ok(match state {
+        CLOSE => State::Idle,
+        LISTEN => State::Listens,
+        _ => State::Connected,
+    })
+}
+
+/// The ports that the kernel gives to who asks for none; what it gives by default where it does not say.
+pub(crate) fn chosen_ports() -> std::ops::RangeInclusive<u16> {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok();
+    let mut numbers = text.iter().flat_map(|text| text.split_whitespace()).map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(first)), Some(Ok(last))) => first..=last,
+        _ => 32_768..=60_999,
+    }
+}
+
+/// Whether an error says that the process has no more descriptors.
+pub(crate) fn is_out_of_descriptors(errno: Errno) -> bool {
+    [Code::MFILE, Code::NFILE].into_iter().any(|code| Errno::from(code) == errno)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::TcpStream, os::fd::AsFd};
+
+    use super::*;
+
+    #[test]
+    fn a_socket_is_followed_from_birth_to_listening() {
+        let socket = make(true, false).unwrap();
+        assert_eq!((place(socket.as_fd()), state(socket.as_fd())), (None, Ok(State::Idle)));
+        share(socket.as_fd()).unwrap();
+        let at: SocketAddr = "[::1]:0".parse().unwrap();
+        net::bind(&socket, &at).unwrap();
+        let place = place(socket.as_fd()).unwrap();
+        assert!(place.at.ip().is_loopback() && place.is_v6only, "the kernel closes it to IPv4");
+        listen(socket.as_fd(), 5).unwrap();
+        assert_eq!(state(socket.as_fd()), Ok(State::Listens));
+        let limit = super::super::accept_queue(socket.as_fd()).unwrap().limit;
+        assert!(limit > 5, "{limit}");
+        let client = TcpStream::connect(place.at).unwrap();
+        assert_eq!(state(client.as_fd()), Ok(State::Connected));
+    }
+}
