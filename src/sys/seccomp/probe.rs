@@ -17,7 +17,7 @@ use rustix::{
 };
 
 use super::{Asked, Heard, Listener, Program, Reply, install, pair, pass, take_listener};
-use crate::sys::{Errno, Pid, panic, reap, signals, signals::Set};
+use crate::sys::{Errno, Pid, panic, signals, signals::Set};
 
 /// How long the child may take; it does next to nothing, but the machine may be busy.
 const PATIENCE: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
@@ -168,7 +168,7 @@ fn await_end(child: Pid) -> Option<u8> {
     let options = rustix::process::WaitOptions::empty();
     let waited = rustix::io::retry_on_intr(|| rustix::process::waitpid(Some(pid), options));
     let (_, status) = waited.ok().flatten()?;
-    reap::ExitStatus::from_raw(status.as_raw()).code()
+    u8::try_from(status.exit_status()?).ok()
 }
 
 #[cfg(test)]
@@ -183,7 +183,7 @@ mod tests {
                 let before = crate::sys::testing::open_descriptors();
                 assert_eq!(probe(), Ok(Ability { is_undisturbed: true }));
                 assert_eq!(crate::sys::testing::open_descriptors(), before);
-                assert!(!reap::has_children());
+                assert!(!crate::sys::reap::has_children());
             },
         );
     }

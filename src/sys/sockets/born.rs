@@ -7,10 +7,7 @@ use std::{
 };
 
 use nix::sys::socket::getsockopt;
-use rustix::{
-    io::Errno as Code,
-    net::{self, AddressFamily, SocketFlags, SocketType, sockopt},
-};
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 
 use super::BACKLOG;
 use crate::sys::{Errno, sockopt::TcpInfoHead};
@@ -96,11 +93,6 @@ pub(crate) fn chosen_ports() -> std::ops::RangeInclusive<u16> {
         (Some(Ok(first)), Some(Ok(last))) => first..=last,
         _ => 32_768..=60_999,
     }
-}
-
-/// Whether an error says that the process has no more descriptors.
-pub(crate) fn is_out_of_descriptors(errno: Errno) -> bool {
-    [Code::MFILE, Code::NFILE].into_iter().any(|code| Errno::from(code) == errno)
 }
 
 #[cfg(test)]
