@@ -88,8 +88,9 @@ fn operate(
         err: stderr(),
         is_terminal,
         look: |has_colour| {
-            let width = sys::terminal::width().unwrap_or(cli::screen::WIDEST);
-            cli::screen::Look { width, has_colour }
+            let (width, height) = sys::terminal::size().unzip();
+            let width = width.unwrap_or(cli::screen::WIDEST);
+            cli::screen::Look { width, height, has_colour }
         },
         has_colour: is_terminal && !is_plain,
     };

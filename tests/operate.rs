@@ -8,6 +8,8 @@
     reason = "a test that fails says so by panicking"
 )]
 
+#[path = "operate/crowds.rs"]
+mod crowds;
 #[path = "operate/documents.rs"]
 mod documents;
 #[path = "operate/harness.rs"]
@@ -16,5 +18,7 @@ mod harness;
 mod hostile;
 #[path = "operate/strangers.rs"]
 mod strangers;
+#[path = "operate/terminal.rs"]
+mod terminal;
 #[path = "operate/verbs.rs"]
 mod verbs;

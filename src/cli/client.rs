@@ -170,6 +170,15 @@ impl Connection {
 
     /// The next reply; waits until the clock shows `until`, or for ever.
     pub(crate) fn reply(&mut self, until: Option<Duration>) -> Result<Reply, Problem> {
+        self.reply_unless(until, || false)
+    }
+
+    /// The same, but after a signal the time may be over at once.
+    pub(crate) fn reply_unless(
+        &mut self,
+        until: Option<Duration>,
+        is_over: impl Fn() -> bool,
+    ) -> Result<Reply, Problem> {
         loop {
             if let Some(line) = self.lines.take_line() {
                 let line = line.map_err(|error| Problem::Nonsense(error.to_string()))?;
@@ -187,6 +196,7 @@ impl Connection {
                 Ok(length) => self.lines.feed(bytes.get(..length).unwrap_or_default()),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Err(Problem::TimedOut),
+                    io::ErrorKind::Interrupted if is_over() => return Err(Problem::TimedOut),
                     io::ErrorKind::Interrupted => {}
                     _ => return Err(Problem::Gone),
                 },

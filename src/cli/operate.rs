@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config::{Change, Control, Verb},
-    sys::clock,
+    sys::{clock, terminal::Resizes},
 };
 
 /// The exit code of a "no", whatever the reason.
@@ -118,6 +118,8 @@ impl<O: Write, E: Write> Outputs<O, E> {
 
     fn status(&mut self, control: &Control, json: bool, watch: bool) -> Result<(), Stop> {
         let mut connection = client::connect(control)?;
+        let resizes = (watch && self.is_terminal).then(Resizes::watch);
+        let is_resized = || resizes.as_ref().is_some_and(Resizes::take);
         loop {
             let status = match connection.once(&Request::Status)? {
                 Reply::Status { status } => status,
@@ -132,24 +134,30 @@ impl<O: Write, E: Write> Outputs<O, E> {
                 return Ok(self.out.write_all(text.as_bytes())?);
             }
             self.frame(&text)?;
-            Self::pause(&mut connection)?;
+            Self::pause(&mut connection, is_resized).inspect_err(|_| self.end_frame())?;
         }
     }
 
     /// Draws over the frame before, without a flicker.
     fn frame(&mut self, text: &str) -> Result<(), Stop> {
         if self.is_terminal {
-            let text = text.replace('\n', "\x1b[K\n");
-            write!(self.out, "\x1b[H{text}\x1b[J")?;
+            write!(self.out, "{}", screen::frame(text, self.look()))?;
         } else {
             writeln!(self.out, "{text}")?;
         }
         Ok(self.out.flush()?)
     }
 
+    /// What follows has a line of its own.
+    fn end_frame(&mut self) {
+        if self.is_terminal {
+            let _ = self.out.write_all(b"\r\n");
+        }
+    }
+
     /// Waits for the next frame, or learns that there is none.
-    fn pause(connection: &mut Connection) -> Result<(), Stop> {
-        match connection.reply(Some(clock::now().saturating_add(FRAME))) {
+    fn pause(connection: &mut Connection, is_resized: impl Fn() -> bool) -> Result<(), Stop> {
+        match connection.reply_unless(Some(clock::now().saturating_add(FRAME)), is_resized) {
             Err(Problem::TimedOut) => Ok(()),
             Err(problem) => Err(problem.into()),
             Ok(_) => Err(Problem::Nonsense("nobody has asked".to_owned()).into()),
@@ -216,14 +224,10 @@ impl<O: Write, E: Write> Outputs<O, E> {
         loop {
             match connection.reply(until) {
                 Ok(Reply::Progress(progress)) => {
-                    let mut text = screen::progress(&progress);
+                    let text = screen::progress(&progress);
                     if self.is_terminal {
-                        // A line that wraps would be drawn below itself.
-                        let width = self.look().width.saturating_sub(1);
-                        text = text.chars().take(width).collect();
-                    }
-                    if self.is_terminal {
-                        write!(self.out, "\r{text}\x1b[K")?;
+                        let text = screen::cut(&text, self.look().width);
+                        write!(self.out, "\r\x1b[K{text}")?;
                     } else {
                         writeln!(self.out, "{text}")?;
                     }

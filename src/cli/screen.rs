@@ -18,6 +18,8 @@ const HEAD: &str = "SLOT WORKER  GEN     PID STATE           UP     CPU    MEM C
 pub(crate) struct Look {
     /// Columns.
     pub(crate) width: usize,
+    /// Lines, where it matters.
+    pub(crate) height: Option<usize>,
     /// Whether colours are welcome.
     pub(crate) has_colour: bool,
 }
@@ -43,8 +45,8 @@ impl Look {
 
     /// Adds a line, cut to the width, the first word painted.
     fn line(self, out: &mut String, colour: Option<Colour>, text: &str) {
-        let text: String = printable(text).chars().take(self.width.min(WIDEST)).collect();
-        let text = text.trim_end();
+        let text = printable(text);
+        let text = cut(&text, self.width.min(WIDEST)).trim_end();
         match (colour, text.split_once(' ')) {
             (Some(colour), Some((first, rest))) => {
                 let _ = writeln!(out, "{} {rest}", self.paint(colour, first));
@@ -61,7 +63,48 @@ impl Look {
 
 /// Text that a terminal shows as it stands: what workers say may hold anything.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { '·' } else { letter }).collect()
+    text.chars().map(|letter| if is_hidden(letter) { '·' } else { letter }).collect()
+}
+
+/// Whether a letter has no place of its own, or turns the direction of those around it.
+fn is_hidden(letter: char) -> bool {
+    let code = u32::from(letter);
+    letter.is_control()
+        || matches!(code, 0x300..=0x36f | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f)
+        || matches!(code, 0xfe00..=0xfe0f | 0xfeff | 0xe0000..=0xe0fff)
+}
+
+/// How many columns a letter takes: two in the scripts of East Asia, and for pictures.
+fn columns(letter: char) -> usize {
+    let is_wide = matches!(u32::from(letter),
+        0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f
+        | 0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f300..=0x1faff | 0x20000..=0x3fffd);
+    if is_wide { 2 } else { 1 }
+}
+
+/// As much of a text as there is room for: a line that wraps would be drawn below itself.
+pub(crate) fn cut(text: &str, width: usize) -> &str {
+    let mut taken = 0_usize;
+    let end = text.char_indices().find(|(_, letter)| {
+        taken = taken.saturating_add(columns(*letter));
+        taken > width
+    });
+    end.and_then(|(at, _)| text.get(..at)).unwrap_or(text)
+}
+
+/// A screen that is drawn over the one before: nothing flickers, and nothing scrolls.
+///
+/// Each line is cleared before it is written: a cursor behind a full line stands on its last letter.
+pub(crate) fn frame(text: &str, look: Look) -> String {
+    let (count, most) = (text.lines().count(), look.height.unwrap_or(usize::MAX).max(1));
+    let mut lines: Vec<&str> = text.lines().take(most).collect();
+    let rest = format!("… {} more lines", count.saturating_sub(most).saturating_add(1));
+    if count > most {
+        lines.pop();
+        lines.push(cut(&rest, look.width));
+    }
+    let end = if lines.len() < most { "\n\x1b[J" } else { "" };
+    format!("\x1b[H\x1b[K{}{end}", lines.join("\n\x1b[K"))
 }
 
 /// The whole screen.

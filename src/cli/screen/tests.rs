@@ -1,6 +1,8 @@
 //! The screen as it looks.
 #![cfg(test)]
 
+mod snapshots;
+
 use super::*;
 use dutch_master::wire::control::{LastRoll, Listener, Roll};
 
@@ -75,7 +77,7 @@ fn sample() -> Status {
 
 #[test]
 fn the_screen_shows_what_an_operator_asks_first() {
-    let look = Look { width: 100, has_colour: false };
+    let look = Look { width: 100, height: None, has_colour: false };
     let wanted = "\
 SERVING ready=1/2 generation=2 pid=1 up=1d1h contract=systemd balance=slot version=0.1.0
 roll generation 1 → 2 [############------------] 1 of 2, for 2.5s, asked by signal 12
@@ -98,11 +100,11 @@ fn no_line_is_wider_than_the_terminal_or_a_hundred_columns() {
     let mut long = sample();
     long.workers[0].says = Some("\x1b[31mred ".repeat(50));
     for width in [20, 80, 300] {
-        let text = status(&long, Look { width, has_colour: false });
+        let text = status(&long, Look { width, height: None, has_colour: false });
         assert!(text.lines().all(|line| line.chars().count() <= width.min(WIDEST)), "{text}");
         assert!(!text.contains('\x1b'));
     }
-    let painted = status(&sample(), Look { width: 80, has_colour: true });
+    let painted = status(&sample(), Look { width: 80, height: None, has_colour: true });
     assert!(painted.starts_with("\x1b[32mSERVING\x1b[0m ready=1/2"));
 }
 
@@ -112,7 +114,7 @@ fn a_last_roll_tells_why_it_failed() {
     after.roll = None;
     let last = after.last_roll.as_mut().unwrap();
     last.problem = Some("worker 7: exit code 3".to_owned());
-    let text = status(&after, Look { width: 100, has_colour: false });
+    let text = status(&after, Look { width: 100, height: None, has_colour: false });
     assert!(text.contains("\nlast roll: generation 1 failed: worker 7: exit code 3, took 0.0s"));
 }
 
