@@ -82,6 +82,8 @@ pub(crate) struct Config {
     pub(crate) start_timeout: Option<Duration>,
     /// How long a ready worker may be silent; `None` is for ever.
     pub(crate) watchdog: Option<Duration>,
+    /// How long connections may wait for a worker that accepts none; `None` is for ever.
+    pub(crate) stall_timeout: Option<Duration>,
     /// From being told to stop to SIGKILL.
     pub(crate) kill_timeout: Duration,
     /// The same for a stop of the whole fleet.

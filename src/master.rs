@@ -36,6 +36,7 @@ mod readiness;
 mod reap;
 mod record;
 mod release;
+mod rescue;
 mod source;
 mod state;
 mod store;
@@ -56,6 +57,7 @@ use self::{
     operators::Operators,
     record::Record,
     release::{Release, Sources},
+    rescue::Rescue,
     source::Source,
     store::Store,
     watch::Watch,
@@ -93,6 +95,7 @@ pub(crate) struct Master {
     signals: Signals,
     children: Children,
     listeners: Listeners,
+    rescue: Rescue,
     sources: Sources,
     releases: BTreeMap<Generation, Release>,
     store: Store,
@@ -175,6 +178,8 @@ impl Master {
             Source::Control => self.accept_operators(),
             Source::Http => self.accept_http(),
             Source::Client(number) => self.read_client(number),
+            Source::Lanes => self.read_lanes(),
+            Source::Relays => self.turn_relays(),
             Source::Exec(id) => self.read_exec(id),
             Source::Notify(id) => self.read_notify(id),
             Source::ReadyPipe(id) => self.read_ready_pipe(id),
@@ -219,6 +224,7 @@ impl Master {
             self.cluster.as_ref().and_then(Cluster::deadline),
             self.listeners.capture.as_ref().and_then(Capture::deadline),
             self.operators.deadline(),
+            self.rescue.deadline(),
             self.einhorn.as_ref().and_then(|einhorn| einhorn.shut_until),
         ];
         own.into_iter().flatten().min()
@@ -234,6 +240,7 @@ impl Master {
         self.look_at_einhorn();
         self.look_at_cluster();
         self.look_at_capture();
+        self.look_at_lanes();
         self.look_at_operators();
     }
 

@@ -11,6 +11,7 @@ pub(crate) mod diag;
 #[cfg(not(test))]
 mod entry;
 pub(crate) mod host;
+mod interrupt;
 pub(crate) mod kin;
 pub(crate) mod limits;
 pub(crate) mod local;
@@ -19,6 +20,7 @@ pub(crate) mod poll;
 pub(crate) mod proc;
 pub(crate) mod reap;
 mod receive;
+pub(crate) mod relay;
 pub(crate) mod seccomp;
 pub(crate) mod signals;
 pub(crate) mod sink;

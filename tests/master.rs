@@ -23,6 +23,8 @@ mod output;
 mod quiet;
 #[path = "master/releases.rs"]
 mod releases;
+#[path = "master/rescue.rs"]
+mod rescue;
 #[path = "master/says.rs"]
 mod says;
 #[path = "master/serving.rs"]

@@ -227,6 +227,7 @@ fn note(worker: &Worker, slot: Option<&Slot>) -> String {
     let mut parts = Vec::new();
     parts.extend(worker.reason.clone());
     parts.extend(worker.patience.map(|left| format!("{} left", time(left.into()))));
+    parts.extend(worker.is_deaf.then(|| "accepts nobody".to_owned()));
     parts.extend(worker.says.clone());
     if parts.is_empty() {
         let exit = slot.and_then(|slot| slot.last_exit.clone());
@@ -240,16 +241,31 @@ fn listeners(out: &mut String, status: &Status, look: Look) {
         return;
     }
     out.push('\n');
+    spread(out, status, look);
     for listener in &status.listeners {
         let queue = match (listener.queue, listener.limit) {
             (Some(queue), Some(limit)) => format!(" queue={queue}/{limit}"),
             _ => String::new(),
         };
-        look.line(out, None, &format!("listener {} {}{queue}", listener.name, listener.address));
+        let relayed = match listener.relayed {
+            0 => String::new(),
+            count => format!(" relayed={count}"),
+        };
+        let text = format!("listener {} {}{queue}{relayed}", listener.name, listener.address);
+        look.line(out, None, &text);
     }
     if let Some(drops) = status.listen_drops.filter(|drops| *drops > 0) {
         let text = format!("drops {drops} for full queues, in the whole network namespace");
         look.line(out, Some(Colour::Red), &text);
+    }
+}
+
+/// How evenly connections lie on those who take new ones, where the kernel tells.
+fn spread(out: &mut String, status: &Status, look: Look) {
+    let ready = status.workers.iter().filter(|worker| worker.state == "ready");
+    let loads: Vec<u32> = ready.filter_map(|worker| worker.connections).collect();
+    if let (Some(least), Some(most), 2..) = (loads.iter().min(), loads.iter().max(), loads.len()) {
+        look.line(out, None, &format!("spread {least} to {most} connections a ready worker"));
     }
 }
 

@@ -53,6 +53,9 @@ fn readiness(config: &mut Config, reader: &mut Reader<'_>) {
     reader.set("READY_MIN", &mut config.ready_min, parse::ready_min);
     reader.set("START_TIMEOUT", &mut config.start_timeout, unless_off(positive));
     reader.set("WATCHDOG", &mut config.watchdog, unless_off(positive));
+    // A quarter of it is how often we look while somebody waits.
+    let stall = units::at_least(Duration::from_millis(100));
+    reader.set("STALL_TIMEOUT", &mut config.stall_timeout, unless_off(stall));
 }
 
 fn rolls(config: &mut Config, reader: &mut Reader<'_>) {
@@ -135,6 +138,7 @@ const fn blank() -> Config {
         ready_min: ReadyMin::Count(NonZeroU16::MIN),
         start_timeout: None,
         watchdog: None,
+        stall_timeout: None,
         kill_timeout: Duration::from_secs(1),
         stop_timeout: Duration::from_secs(1),
         shutdown_delay: Duration::ZERO,

@@ -56,6 +56,7 @@ const TABLE: &[Row] = &[
     ("READY_MIN", |c| c.ready_min.of(4) == 1, &[("50%", |c| c.ready_min.of(3) == 2), ("3", |c| c.ready_min.of(2) == 2)], &["0", "101%", "half"]),
     ("START_TIMEOUT", |c| c.start_timeout == Some(secs(60)), &[("5", |c| c.start_timeout == Some(secs(5))), ("off", |c| c.start_timeout.is_none())], &["0", "-1"]),
     ("WATCHDOG", |c| c.watchdog.is_none(), &[("10s", |c| c.watchdog == Some(secs(10)))], &["0s", "on"]),
+    ("STALL_TIMEOUT", |c| c.stall_timeout == Some(Duration::from_millis(500)), &[("2s", |c| c.stall_timeout == Some(secs(2))), ("off", |c| c.stall_timeout.is_none())], &["0", "99ms"]),
     ("RESTART_SIGNAL", |c| c.restart_signals.len() == 2, &[("USR2", |c| c.restart_signals.len() == 1)], &["TERM", "KILL", "NOPE"]),
     ("SURGE", |c| c.surge == SurgeChoice::Cpus, &[("50%", |c| c.surge == SurgeChoice::Percent(n(50))), ("all", |c| c.surge == SurgeChoice::All)], &["0", "few"]),
     ("MAX_DRAINING", |c| c.max_draining.is_none(), &[("2", |c| c.max_draining == Some(n(2))), ("WORKERS", |c| c.max_draining.is_none())], &["0", "all"]),

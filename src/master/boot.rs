@@ -32,6 +32,7 @@ use super::{
     outfit::{credentials, kit, runtime_directory},
     record::Record,
     release::{Environment, Release, Sources},
+    rescue::Rescue,
     source::Source,
     store::Store,
     watch::Watch,
@@ -203,6 +204,7 @@ fn assemble(
         signals,
         children: Children::default(),
         cluster: cluster(&config, found.kind, &listeners)?,
+        rescue: Rescue::new(config.stall_timeout).map_err(software("epoll can't be had"))?,
         listeners,
         sources,
         releases: BTreeMap::new(),
@@ -299,6 +301,7 @@ impl Master {
         if let Some(capture) = &self.listeners.capture {
             self.poll.add(capture.as_fd(), Source::Capture.token(), Interest::Read)?;
         }
+        self.poll.add(self.rescue.relays(), Source::Relays.token(), Interest::Read)?;
         self.operators.listen(&self.poll)?;
         if let Some(einhorn) = &self.einhorn {
             self.poll.add(einhorn, Source::Einhorn.token(), Interest::Read)?;

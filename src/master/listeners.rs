@@ -7,9 +7,10 @@
 
 mod aim;
 mod captured;
+mod spots;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::Duration,
@@ -27,9 +28,12 @@ use crate::{
     sys::{
         diag::{self, Census, DiagError, drain::Drain},
         sockets::{self, AcceptQueue, Address, Options, SocketError},
+        steer::Guest,
         users::{self, UserError},
     },
 };
+
+pub(crate) use spots::{Spot, View};
 
 /// Descriptors 0 to 2 are the worker's standard streams; systemd's first is 3 (`sd_listen_fds(3)`).
 pub(crate) const FIRST_FD: i32 = 3;
@@ -71,6 +75,8 @@ struct Lane {
     is_live: bool,
     /// Whether new connections come here: to those who live, else to who is to live next.
     is_aimed: bool,
+    /// The listeners on which its holder accepts nobody.
+    deaf: BTreeSet<usize>,
     tag: Option<diag::Tag>,
 }
 
@@ -82,6 +88,8 @@ pub(crate) struct Listeners {
     ports: Vec<u16>,
     /// Those of unmodified servers, under the contract `capture`.
     pub(crate) capture: Option<Capture>,
+    /// Connections of our own that go to a certain lane, by listener.
+    guests: BTreeMap<usize, Vec<Guest>>,
 }
 
 impl Listeners {
@@ -102,7 +110,8 @@ impl Listeners {
             return Err(faults);
         }
         let ports = listeners.iter().filter_map(Listener::lane_port).collect();
-        let mut all = Self { entries: listeners, lanes: Vec::new(), ports, capture: None };
+        let guests = BTreeMap::new();
+        let mut all = Self { entries: listeners, lanes: Vec::new(), ports, guests, capture: None };
         if all.lends_lanes() {
             // A port in use, or a right that is missing, must show now and not at the first worker.
             all.add_lane().map_err(|fault| vec![fault])?;
@@ -221,7 +230,9 @@ impl Listeners {
             sockets.push(listener.open_own(tag, index == 0)?);
         }
         self.ports = self.entries.iter().filter_map(Listener::lane_port).collect();
-        self.lanes.push(Lane { sockets, holder: None, is_live: false, is_aimed: false, tag });
+        let deaf = BTreeSet::new();
+        let (holder, is_live, is_aimed) = (None, false, false);
+        self.lanes.push(Lane { sockets, holder, is_live, is_aimed, deaf, tag });
         Ok(index)
     }
 }

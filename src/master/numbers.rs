@@ -111,12 +111,17 @@ impl Master {
             "dutch_master_accept_queue_limit",
             "Connections that may wait to be accepted, over all slots",
         );
+        let mut relayed = counter(
+            "dutch_master_relayed_connections",
+            "Connections carried from a worker that did not accept them to one that did",
+        );
         for listener in self.listener_states() {
             let labels = [("listener", listener.name.as_str())];
             if let (Some(queue), Some(most)) = (listener.queue, listener.limit) {
                 length = length.with(&labels, queue.into());
                 limit = limit.with(&labels, most.into());
             }
+            relayed = relayed.with(&labels, listener.relayed);
         }
         let mut drops = counter(
             "dutch_master_listen_drops",
@@ -125,7 +130,10 @@ impl Master {
         if let Some(count) = self.listen_drops() {
             drops = drops.with(&[], count);
         }
-        vec![length, limit, drops]
+        let carried = u64::try_from(self.rescue.carried()).unwrap_or(u64::MAX);
+        let relays = gauge("dutch_master_relays", "Connections that the master carries now")
+            .with(&[], carried);
+        vec![length, limit, drops, relayed, relays]
     }
 }
 

@@ -74,6 +74,7 @@ impl Master {
         if let Err(error) = self.listeners.seat(name.worker) {
             return self.not_started(name, &End::NotStarted(error.to_string()));
         }
+        self.watch_lanes();
         if self.config.before_fork.is_some() {
             self.start_hook(name);
         } else {

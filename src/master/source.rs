@@ -35,6 +35,10 @@ pub(crate) enum Source {
     Http,
     /// One of either who is connected.
     Client(u64),
+    /// Somebody who waits in a lane.
+    Lanes,
+    /// Clients that we carry to other lanes.
+    Relays,
     /// What a worker prints.
     Output(WorkerId, Stream),
 }
@@ -58,6 +62,8 @@ impl Source {
             Self::Control => (12, 0),
             Self::Http => (13, 0),
             Self::Client(number) => (14, number),
+            Self::Lanes => (16, 0),
+            Self::Relays => (17, 0),
             Self::Exec(id) => (6, id.get()),
             Self::Notify(id) => (7, id.get()),
             Self::ReadyPipe(id) => (8, id.get()),
@@ -87,6 +93,8 @@ impl Source {
             12 => Self::Control,
             13 => Self::Http,
             14 => Self::Client(who),
+            16 => Self::Lanes,
+            17 => Self::Relays,
             _ => Self::Output(id, Stream::Err),
         }
     }
@@ -111,6 +119,8 @@ mod tests {
             Source::Control,
             Source::Http,
             Source::Client(9),
+            Source::Lanes,
+            Source::Relays,
             Source::Exec(id),
             Source::Notify(id),
             Source::ReadyPipe(id),

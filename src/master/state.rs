@@ -92,6 +92,7 @@ impl Master {
             cpu: Millis::from(usage.cpu),
             memory: usage.resident,
             connections: connections.and_then(|count| u32::try_from(count).ok()),
+            is_deaf: self.accepts_nobody(view.worker),
             says: child.and_then(|child| child.status.clone()),
         }
     }
@@ -117,11 +118,13 @@ impl Master {
         let captured = captured.map(|(address, queue)| (address.clone(), address, queue));
         queues
             .chain(captured)
-            .map(|(name, address, queue)| Listener {
+            .enumerate()
+            .map(|(index, (name, address, queue))| Listener {
                 name,
                 address,
                 queue: queue.map(|queue| queue.length),
                 limit: queue.map(|queue| queue.limit),
+                relayed: self.rescue.total(index),
             })
             .collect()
     }

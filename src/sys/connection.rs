@@ -8,7 +8,7 @@ use rustix::{
     net::{RecvFlags, SocketFlags},
 };
 
-use super::Errno;
+use super::{Errno, interrupt::impatiently, sockets::accept_queue};
 
 sockopt_impl!(
     /// The first 136 bytes of `struct tcp_info` (`linux/tcp.h`), up to `tcpi_bytes_received`. Linux 4.2.
@@ -45,6 +45,26 @@ pub(crate) fn accept(listener: impl AsFd) -> Result<Option<OwnedFd>, Errno> {
             Err(code) => return Err(code.into()),
         }
     }
+}
+
+/// Takes up to so many connections from a socket that a worker holds as well, and that may be set to
+/// wait: we do not, or for milliseconds at most.
+pub(crate) fn accept_waiting(listener: BorrowedFd<'_>, most: usize) -> Result<Vec<OwnedFd>, Errno> {
+    impatiently(|| {
+        let mut taken = Vec::new();
+        while taken.len() < most && accept_queue(listener)?.length > 0 {
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            match rustix::net::accept_with(listener, flags) {
+                Ok(fd) => taken.push(fd),
+                Err(Code::INTR | Code::AGAIN) => break,
+                // One that broke in the queue; the others are still there.
+                Err(Code::CONNABORTED | Code::PROTO | Code::PERM) => {}
+                Err(code) if taken.is_empty() => return Err(code.into()),
+                Err(_) => break,
+            }
+        }
+        Ok(taken)
+    })?
 }
 
 /// Whether nobody has read from a connection or written to it, and its client still waits.
@@ -91,6 +111,23 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         assert!(accept(&listener).unwrap().is_none());
+    }
+
+    #[test]
+    fn connections_are_taken_from_a_socket_that_waits_and_nobody_waits_for_more() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        let _clients: Vec<_> = (0..3).map(|_| TcpStream::connect(at).unwrap()).collect();
+        assert_eq!(accept_waiting(listener.as_fd(), 2).unwrap().len(), 2);
+        assert_eq!(accept_waiting(listener.as_fd(), 9).unwrap().len(), 1);
+        assert_eq!(accept_waiting(listener.as_fd(), 9).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn an_accept_that_would_wait_for_ever_is_interrupted() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let waited = impatiently(|| rustix::net::accept(&listener).map(drop)).unwrap();
+        assert_eq!(waited.unwrap_err(), Code::INTR);
     }
 
     #[test]

@@ -55,6 +55,11 @@ pub(crate) fn set_tag(listener: BorrowedFd<'_>, tag: Tag) -> Result<(), Errno> {
     }
 }
 
+/// Takes the tag from a connection that shall count as nobody's.
+pub(crate) fn untag(connection: BorrowedFd<'_>) -> Result<(), Errno> {
+    set_tag(connection, Tag(0))
+}
+
 /// One connection that its worker has, or that waits to be accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Connection {
@@ -64,6 +69,8 @@ pub(crate) struct Connection {
     pub(crate) port: u16,
     /// The kernel's name for it; never used again.
     pub(crate) cookie: u64,
+    /// Nobody has accepted it.
+    pub(crate) is_waiting: bool,
     /// Bytes received that the worker has not read.
     pub(crate) unread: u32,
     /// Bytes written that the client has not acknowledged.

@@ -33,7 +33,9 @@ const MODULO: u16 = 0x94; // BPF_ALU | BPF_MOD | BPF_K
 const ADD: u16 = 0x04; // BPF_ALU | BPF_ADD | BPF_K
 const SKIP_IF_AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
 const SKIP: u16 = 0x05; // BPF_JMP | BPF_JA
+const SKIP_IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
 const RETURN: u16 = 0x16; // BPF_RET | BPF_A
+const RETURN_LANE: u16 = 0x06; // BPF_RET | BPF_K
 /// `SKF_AD_OFF` + `SKF_AD_RANDOM` of linux/filter.h: a random number, instead of a word of the packet.
 const RANDOM: u32 = 0xffff_f000 + 56;
 /// `SKF_NET_OFF` of `linux/filter.h`: counts from the IP header.
@@ -69,9 +71,28 @@ impl error::Error for SteerError {}
 ///
 /// Replaces the program that was there; in between there is no gap.
 pub(crate) fn steer(group: BorrowedFd<'_>, live: &[u32]) -> Result<(), SteerError> {
+    steer_all_but(group, live, &[])
+}
+
+/// A connection that comes from one port of the client's, and goes to one lane, live or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Guest {
+    /// The client's port; its address does not count.
+    pub(crate) port: u16,
+    /// Where it goes.
+    pub(crate) lane: u32,
+}
+
+/// The same for all connections but those of some guests.
+pub(crate) fn steer_all_but(
+    group: BorrowedFd<'_>,
+    live: &[u32],
+    guests: &[Guest],
+) -> Result<(), SteerError> {
     let is_datagrams =
         socket_type(group).map_err(|errno| SteerError::Refused(errno.into()))? == SocketType::DGRAM;
-    let pick = if is_datagrams { by_client() } else { at_random() };
+    let mut pick = lead(guests);
+    pick.extend(if is_datagrams { by_client() } else { at_random() });
     let mut program = program(pick, live)?;
     let length = program.len();
     let program = libc::sock_fprog {
@@ -80,6 +101,25 @@ pub(crate) fn steer(group: BorrowedFd<'_>, live: &[u32]) -> Result<(), SteerErro
     };
     setsockopt(&group.as_fd(), AttachReusePortCbpf, &program)
         .map_err(|errno| SteerError::Refused(errno.into()))
+}
+
+/// Leads each guest to its lane. The client's port follows an IP header without options, which is what our own kernel sends.
+fn lead(guests: &[Guest]) -> Vec<libc::sock_filter> {
+    if guests.is_empty() {
+        return Vec::new();
+    }
+    let mut steps = vec![
+        instruction(LOAD_BYTE, 0, IP),
+        instruction(SKIP_IF_AT_LEAST, 2, 0x60),
+        instruction(LOAD_HALF, 0, IP + 20),
+        instruction(SKIP, 0, 1),
+        instruction(LOAD_HALF, 0, IP + 40),
+    ];
+    for guest in guests {
+        steps.push(libc::sock_filter { jf: 1, ..instruction(SKIP_IF_EQUAL, 0, guest.port.into()) });
+        steps.push(instruction(RETURN_LANE, 0, guest.lane));
+    }
+    steps
 }
 
 /// Picks a number for each connection.
@@ -293,6 +333,27 @@ mod tests {
         let _clients = connect(port, 100);
         assert_eq!(waiting(&[new])[0], 0);
         assert_eq!(waiting(&lanes).iter().sum::<u32>(), 100);
+    }
+
+    #[test]
+    fn a_guest_goes_to_its_lane_though_nobody_else_does_and_others_do_not_follow() {
+        for host in ["127.0.0.1", "[::1]"] {
+            let at = Address::Tcp(format!("{host}:0").parse().unwrap());
+            let lanes = sockets::lanes(&at, &Options::default(), 3).unwrap();
+            let Address::Tcp(at) = sockets::local_address(lanes[0].as_fd()).unwrap() else {
+                panic!()
+            };
+            let legs: Vec<_> =
+                (0..2).map(|_| super::super::relay::bind(at.ip()).unwrap()).collect();
+            let guests = [Guest { port: legs[0].1, lane: 2 }, Guest { port: legs[1].1, lane: 1 }];
+            steer_all_but(lanes[0].as_fd(), &[0], &guests).unwrap();
+            let _others: Vec<_> = (0..20).map(|_| TcpStream::connect(at).unwrap()).collect();
+            for (leg, _) in &legs {
+                sockets::set_nonblocking(leg.as_fd(), false).unwrap();
+                rustix::net::connect(leg, &at).unwrap();
+            }
+            assert_eq!(waiting(&lanes), [20, 1, 1], "{host}");
+        }
     }
 
     fn datagrams(lane: &OwnedFd) -> usize {

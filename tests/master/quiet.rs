@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::harness::{Master, Setup};
 
-fn descriptors(master: &Master) -> usize {
+pub(crate) fn descriptors(master: &Master) -> usize {
     fs::read_dir(format!("/proc/{}/fd", master.pid())).unwrap().count()
 }
 
@@ -46,7 +46,7 @@ fn a_turn_later(master: &Master) {
     master.next("signal forwarded");
 }
 
-fn wake_ups(master: &Master) -> u64 {
+pub(crate) fn wake_ups(master: &Master) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", master.pid())).unwrap();
     let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches")).unwrap();
     line.split_whitespace().last().unwrap().parse().unwrap()
@@ -75,8 +75,8 @@ fn a_quiet_master_does_not_wake_up() {
     assert_eq!(before, after, "woken for nothing");
 }
 
-/// Time passes. The one place where that is what is tested.
-fn rest(time: Duration) {
+/// Time passes. Only where that is what is tested.
+pub(crate) fn rest(time: Duration) {
     let (_keep, never) = std::sync::mpsc::channel::<()>();
     let _ = never.recv_timeout(time);
 }

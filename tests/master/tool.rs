@@ -114,7 +114,8 @@ fn lines(count: u32) {
     }
 }
 
-/// Serves descriptor 3: a line in, `pid slot generation` out. `hold` waits for one more line;
+/// Serves descriptor 3: a line in, `pid slot generation` out. `hold` waits for one more line,
+/// `block` does so while nobody else is accepted;
 /// `stopping` says STOPPING=1, accepts nobody more, and stays.
 fn serve() {
     // SAFETY: descriptor 3 is the listener that the master passed, and ours alone.
@@ -130,6 +131,11 @@ fn serve() {
                 let _ = stream.read_line(&mut line);
                 answer(stream.get_mut());
             })),
+            "block" => {
+                println!("blocked");
+                let _ = stream.read_line(&mut line);
+                answer(stream.get_mut());
+            }
             "stopping" => {
                 say("STOPPING=1");
                 answer(stream.get_mut());

@@ -19,6 +19,7 @@ fn worker(slot: u16, state: &str, reason: Option<&str>) -> Worker {
         cpu: Millis(1_200),
         memory: 45 << 20,
         connections: Some(12),
+        is_deaf: false,
         says: None,
     }
 }
@@ -62,6 +63,7 @@ fn sample() -> Status {
             address: "[::]:8000".to_owned(),
             queue: Some(3),
             limit: Some(4096),
+            relayed: 0,
         }],
         listen_drops: Some(7),
         events: vec![Event {
@@ -93,6 +95,19 @@ drops 7 for full queues, in the whole network namespace
 01:01:01 worker ready slot=0 worker=4: after 12 ms
 ";
     assert_eq!(status(&sample(), look), wanted);
+}
+
+#[test]
+fn a_deaf_worker_what_was_relayed_and_the_spread_of_load_are_shown() {
+    let mut deaf = sample();
+    let mut second = worker(1, "ready", None);
+    (second.is_deaf, second.connections) = (true, Some(3));
+    deaf.workers.push(second);
+    deaf.listeners[0].relayed = 5;
+    let text = status(&deaf, Look { width: 100, has_colour: false });
+    assert!(text.contains("        2 accepts nobody\n"), "{text}");
+    assert!(text.contains("\nspread 3 to 12 connections a ready worker\n"), "{text}");
+    assert!(text.contains(" queue=3/4096 relayed=5\n"), "{text}");
 }
 
 #[test]

@@ -111,6 +111,16 @@ pub(super) const READINESS: &[Setting] = &[
         allowed: "off, or a time from 1ms: 500ms, 30s, 5m, 1h30m; a bare number is seconds",
         example: "30s",
     },
+    Setting {
+        name: "STALL_TIMEOUT",
+        form: Form::Text("TIME"),
+        // Far beyond a garbage collector's pause, and with a look's quarter on top still below the
+        // second after which Kubernetes' probes give up by default.
+        default: "500ms",
+        meaning: "slots: others serve who waits for a deaf worker",
+        allowed: "off, or a time from 100ms: 500ms, 2s; a bare number is seconds",
+        example: "off",
+    },
 ];
 
 pub(super) const ROLLS: &[Setting] = &[

@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 
 use dutch_master::WorkerId;
 
-use super::Listeners;
+use super::{Lane, Listeners};
 use crate::sys::steer::{self, SteerError};
 
 impl Listeners {
@@ -23,6 +23,8 @@ impl Listeners {
         let outcome = self.set_live(worker, false);
         for lane in self.lanes.iter_mut().filter(|lane| lane.holder == Some(worker)) {
             lane.holder = None;
+            // The next one in this lane is not deaf until it proves to be.
+            lane.deaf.clear();
         }
         outcome.and(self.captured_leaves(worker))
     }
@@ -64,9 +66,23 @@ impl Listeners {
     }
 
     fn aim(&self) -> Result<(), SteerError> {
-        let lanes = (0..).zip(&self.lanes).filter(|(_, lane)| lane.is_aimed);
-        let aimed: Vec<u32> = lanes.map(|(index, _)| index).collect();
-        let Some(first) = self.lanes.first() else { return Ok(()) };
-        first.sockets.iter().flatten().try_for_each(|socket| steer::steer(socket.as_fd(), &aimed))
+        (0..self.entries.len()).try_for_each(|listener| self.aim_one(listener))
+    }
+
+    /// The same for one listener: a worker may be deaf on one and hear on another. Where all are deaf,
+    /// nobody is: the kernel has no program for "nobody", and whoever hears first is as good.
+    pub(super) fn aim_one(&self, listener: usize) -> Result<(), SteerError> {
+        let first = self.lanes.first().and_then(|lane| lane.sockets.get(listener)?.as_ref());
+        let Some(socket) = first else { return Ok(()) };
+        let aimed = |is_choosy: bool| -> Vec<u32> {
+            let is_aimed =
+                |lane: &Lane| lane.is_aimed && !(is_choosy && lane.deaf.contains(&listener));
+            let lanes = (0..).zip(&self.lanes).filter(|(_, lane)| is_aimed(lane));
+            lanes.map(|(index, _)| index).collect()
+        };
+        let hearing = aimed(true);
+        let lanes = if hearing.is_empty() { aimed(false) } else { hearing };
+        let guests = self.guests.get(&listener).map(Vec::as_slice).unwrap_or_default();
+        steer::steer_all_but(socket.as_fd(), &lanes, guests)
     }
 }

@@ -89,6 +89,7 @@ mod tests {
             tag: Some(tag(1)),
             port: 80,
             cookie,
+            is_waiting: false,
             unread: 0,
             unsent: 0,
             received: Duration::ZERO,

@@ -128,6 +128,8 @@ fn take(message: &[u8], census: &mut Census) -> Result<(), DiagError> {
         tag,
         port,
         cookie: cookie(message),
+        // What nobody has accepted is no file yet and has no inode.
+        is_waiting: u32_at(message, 68) == Some(0),
         // The end of what the client sent counts as one byte.
         unread: receive.saturating_sub(u32::from(state == CLOSE_WAIT)),
         unsent: send,

@@ -140,6 +140,9 @@ pub struct Worker {
     pub memory: u64,
     /// Connections that it holds, where the kernel tells.
     pub connections: Option<u32>,
+    /// Whether it lets connections wait and accepts none, so that others serve them.
+    #[serde(default)]
+    pub is_deaf: bool,
     /// What it says of itself.
     pub says: Option<String>,
 }
@@ -173,6 +176,9 @@ pub struct Listener {
     pub queue: Option<u32>,
     /// How many may wait.
     pub limit: Option<u32>,
+    /// Connections that were carried from a worker that did not accept them to one that did.
+    #[serde(default)]
+    pub relayed: u64,
 }
 
 /// Something that happened.

@@ -1,0 +1,115 @@
+//! The lanes' sockets one by one: who waits where, and who hears.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use dutch_master::WorkerId;
+
+use super::Listeners;
+use crate::sys::{
+    diag,
+    sockets::{self, Address},
+    steer::{Guest, SteerError},
+};
+
+/// One lane's socket of one listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Spot {
+    pub(crate) listener: usize,
+    pub(crate) lane: usize,
+}
+
+/// How it stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View {
+    pub(crate) spot: Spot,
+    /// Connections that nobody has accepted.
+    pub(crate) waiting: u32,
+    pub(crate) holder: Option<WorkerId>,
+    /// Whether new connections may come here.
+    pub(crate) is_live: bool,
+    /// Whether they do not, though they might, as they would wait.
+    pub(crate) is_deaf: bool,
+    pub(crate) tag: Option<diag::Tag>,
+}
+
+impl Listeners {
+    /// Every spot and its socket.
+    pub(crate) fn spots(&self) -> impl Iterator<Item = (Spot, BorrowedFd<'_>)> {
+        self.lanes.iter().enumerate().flat_map(|(lane, of)| {
+            let sockets = of.sockets.iter().enumerate();
+            sockets.filter_map(move |(listener, socket)| {
+                Some((Spot { listener, lane }, socket.as_ref()?.as_fd()))
+            })
+        })
+    }
+
+    /// The socket of one.
+    pub(crate) fn socket(&self, spot: Spot) -> Option<BorrowedFd<'_>> {
+        Some(self.lanes.get(spot.lane)?.sockets.get(spot.listener)?.as_ref()?.as_fd())
+    }
+
+    /// How all of them stand.
+    pub(crate) fn views(&self) -> Vec<View> {
+        let view = |(spot, socket): (Spot, BorrowedFd<'_>)| {
+            let lane = self.lanes.get(spot.lane)?;
+            Some(View {
+                spot,
+                waiting: sockets::accept_queue(socket).map_or(0, |queue| queue.length),
+                holder: lane.holder,
+                is_live: lane.is_live,
+                is_deaf: lane.deaf.contains(&spot.listener),
+                tag: lane.tag,
+            })
+        };
+        self.spots().filter_map(view).collect()
+    }
+
+    /// Whether a worker is deaf on any of its listeners.
+    pub(crate) fn is_deaf(&self, worker: WorkerId) -> bool {
+        self.lane_of(worker).is_some_and(|lane| !lane.deaf.is_empty())
+    }
+
+    /// Keeps new connections away from a spot, or no longer.
+    pub(crate) fn set_deaf(&mut self, spot: Spot, is_deaf: bool) -> Result<(), SteerError> {
+        let Some(lane) = self.lanes.get_mut(spot.lane) else { return Ok(()) };
+        if is_deaf {
+            lane.deaf.insert(spot.listener);
+        } else {
+            lane.deaf.remove(&spot.listener);
+        }
+        self.aim_one(spot.listener)
+    }
+
+    /// Leads some connections of our own to their lanes, and no others.
+    pub(crate) fn set_guests(
+        &mut self,
+        listener: usize,
+        guests: Vec<Guest>,
+    ) -> Result<(), SteerError> {
+        let known = self.guests.entry(listener).or_default();
+        if *known == guests {
+            return Ok(());
+        }
+        *known = guests;
+        self.aim_one(listener)
+    }
+
+    /// Its name.
+    pub(crate) fn name_of(&self, listener: usize) -> &str {
+        self.entries.get(listener).map(|entry| entry.name.as_str()).unwrap_or_default()
+    }
+
+    /// Where we ourselves can connect to a listener.
+    pub(crate) fn near_address(&self, listener: usize) -> Option<SocketAddr> {
+        let Address::Tcp(at) = self.entries.get(listener)?.address else { return None };
+        let ip = match at.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        Some(SocketAddr::new(ip, at.port()))
+    }
+}

@@ -1,0 +1,215 @@
+//! Connections in the lane of a worker that accepts nobody: others serve them.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+
+use crate::{
+    harness::{Client, Master, Setup, kill},
+    quiet::{descriptors, rest, wake_ups},
+};
+
+fn fleet(workers: &str, stall: &str) -> Master {
+    let setup = Setup::new("serve").set("READY", "auto").set("LISTEN", "tcp://127.0.0.1:0");
+    let setup = setup.set("STALL_TIMEOUT", stall).set("LOG", "debug");
+    let master = setup.set("WORKERS", workers).set("BALANCE", "slot").start();
+    master.next("roll complete");
+    master
+}
+
+fn hello(to: SocketAddr) -> i64 {
+    Client::say(to, "hello").answer()[0]
+}
+
+/// Stops a worker, and comes back when it has stopped.
+fn halt(pid: i64) {
+    kill(pid, Signal::STOP);
+    let is_stopped = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.rsplit(')').next().is_some_and(|rest| rest.trim().starts_with('T'))
+    };
+    while !is_stopped() {
+        rest(Duration::from_millis(1));
+    }
+}
+
+/// Many connect, and then all wait for their answers: who answered, and how long the slowest took.
+fn crowd(to: SocketAddr, count: usize) -> (Vec<i64>, Duration) {
+    let began = Instant::now();
+    let mut clients: Vec<Client> = (0..count).map(|_| Client::say(to, "hello")).collect();
+    let answers = clients.iter_mut().map(|client| client.answer()[0]).collect();
+    (answers, began.elapsed())
+}
+
+#[test]
+fn who_waits_for_a_stopped_worker_is_served_by_another_and_it_comes_back() {
+    let mut master = fleet("2", "400ms");
+    let address = master.address();
+    let victim = hello(address);
+    halt(victim);
+    let (answers, took) = crowd(address, 40);
+    assert!(answers.iter().all(|&pid| pid != victim));
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    let told = master.next("worker accepts nobody");
+    assert_eq!(told.number("pid"), victim);
+    // Nobody has to wait any more.
+    let (answers, took) = crowd(address, 40);
+    assert!(answers.iter().all(|&pid| pid != victim));
+    assert!(took < Duration::from_millis(350), "{took:?}");
+    kill(victim, Signal::CONT);
+    assert_eq!(master.next("worker accepts again").number("pid"), victim);
+    let (answers, _) = crowd(address, 40);
+    assert!(answers.contains(&victim), "{answers:?}");
+    assert_eq!(master.stop(), 0);
+}
+
+#[test]
+fn without_the_rescue_they_wait_until_it_goes_on() {
+    let master = fleet("2", "off");
+    let address = master.address();
+    let victim = hello(address);
+    halt(victim);
+    let mut clients: Vec<Client> = (0..40).map(|_| Client::say(address, "hello")).collect();
+    rest(Duration::from_secs(2));
+    kill(victim, Signal::CONT);
+    let answers: Vec<i64> = clients.iter_mut().map(|client| client.answer()[0]).collect();
+    assert!(answers.contains(&victim), "{answers:?}");
+}
+
+#[test]
+fn the_only_worker_keeps_its_connections_however_long_it_is_deaf() {
+    let mut master = fleet("1", "200ms");
+    let address = master.address();
+    let only = hello(address);
+    halt(only);
+    let mut clients: Vec<Client> = (0..5).map(|_| Client::say(address, "hello")).collect();
+    rest(Duration::from_secs(1));
+    kill(only, Signal::CONT);
+    for client in &mut clients {
+        assert_eq!(client.answer()[0], only);
+    }
+    assert_eq!(master.count("worker accepts nobody"), 0);
+    assert_eq!(master.stop(), 0);
+}
+
+#[test]
+fn where_all_are_deaf_nobody_is_steered_off_and_all_are_served_in_the_end() {
+    let mut master = fleet("2", "200ms");
+    let address = master.address();
+    let one = hello(address);
+    let other = (0..200).map(|_| hello(address)).find(|&pid| pid != one).unwrap();
+    halt(one);
+    halt(other);
+    let mut clients: Vec<Client> = (0..30).map(|_| Client::say(address, "hello")).collect();
+    rest(Duration::from_secs(1));
+    clients.extend((0..30).map(|_| Client::say(address, "hello")));
+    assert_eq!(master.count("worker accepts nobody"), 0, "{}", master.tail());
+    kill(one, Signal::CONT);
+    for client in &mut clients {
+        assert_eq!(client.answer()[0], one);
+    }
+    kill(other, Signal::CONT);
+    assert!((0..200).any(|_| hello(address) == other), "{}", master.tail());
+    assert_eq!(master.stop(), 0);
+}
+
+#[test]
+fn a_worker_busy_with_one_request_gives_those_behind_it_to_an_idle_one() {
+    let master = fleet("2", "200ms");
+    let address = master.address();
+    let mut long = Client::say(address, "block");
+    master.printed("blocked");
+    let (answers, took) = crowd(address, 10);
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    long.more("go on");
+    let busy = long.answer()[0];
+    assert!(!answers.contains(&busy));
+    assert!((0..200).any(|_| hello(address) == busy), "{}", master.tail());
+}
+
+#[test]
+fn where_all_are_busy_hardly_anybody_is_moved() {
+    let master = fleet("2", "200ms");
+    let address = master.address();
+    let mut busy = vec![];
+    for _ in 0..2 {
+        // The second one comes to the other worker: by chance, or relayed.
+        busy.push(Client::say(address, "block"));
+        master.printed("blocked");
+    }
+    let mut clients: Vec<Client> = (0..20).map(|_| Client::say(address, "hello")).collect();
+    rest(Duration::from_secs(2));
+    let moved: i64 = master
+        .so_far()
+        .iter()
+        .filter(|line| line.says("connections relayed"))
+        .map(|line| line.number("connections"))
+        .sum();
+    assert!(moved <= 3, "{moved} moved:\n{}", master.tail());
+    for client in &mut busy {
+        client.more("go on");
+    }
+    for client in &mut clients {
+        client.answer();
+    }
+}
+
+#[test]
+fn those_who_wait_for_a_crashed_worker_do_not_wait_for_its_slow_successor() {
+    let setup = Setup::new("[ $DUTCH_MASTER_WORKER_ID -lt 3 ] || sleep 5; serve")
+        .set("READY", "auto")
+        .set("LISTEN", "tcp://127.0.0.1:0")
+        .set("STALL_TIMEOUT", "400ms");
+    let master = setup.set("WORKERS", "2").set("BALANCE", "slot").start();
+    master.next("roll complete");
+    let address = master.address();
+    let victim = hello(address);
+    halt(victim);
+    let mut clients: Vec<Client> = (0..20).map(|_| Client::say(address, "hello")).collect();
+    let began = Instant::now();
+    kill(victim, Signal::KILL);
+    for client in &mut clients {
+        assert_ne!(client.answer()[0], victim);
+    }
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_worker_that_drains_while_it_is_deaf_loses_nobody() {
+    let mut master = fleet("2", "400ms");
+    let address = master.address();
+    let victim = hello(address);
+    halt(victim);
+    let mut clients: Vec<Client> = (0..20).map(|_| Client::say(address, "hello")).collect();
+    master.signal(Signal::HUP);
+    for client in &mut clients {
+        assert_ne!(client.answer()[0], victim);
+    }
+    kill(victim, Signal::CONT);
+    master.next("roll complete");
+    assert_eq!(master.stop(), 0);
+}
+
+#[test]
+fn a_rescue_leaves_no_descriptor_behind_and_no_timer() {
+    let master = fleet("2", "200ms");
+    let address = master.address();
+    let before = descriptors(&master);
+    let victim = hello(address);
+    halt(victim);
+    crowd(address, 40);
+    kill(victim, Signal::CONT);
+    master.next("worker accepts again");
+    let end = Instant::now() + Duration::from_secs(10);
+    while descriptors(&master) > before && Instant::now() < end {
+        rest(Duration::from_millis(50));
+    }
+    assert_eq!(descriptors(&master), before);
+    rest(Duration::from_secs(1));
+    let quiet = wake_ups(&master);
+    rest(Duration::from_secs(2));
+    assert_eq!(wake_ups(&master), quiet, "woken for nothing");
+}
