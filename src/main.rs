@@ -20,7 +20,7 @@ use config::{Invocation, Verb, Warning};
 #[cfg_attr(test, expect(dead_code, reason = "tests have a main of their own"))]
 fn start(words: Vec<OsString>) -> u8 {
     sys::panic::install();
-    if let Some(code) = solo::called(&words, std::env::vars_os()) {
+    if let Some(code) = solo::called(&words) {
         return code;
     }
     let is_spelled_out = words.get(1).is_some_and(|word| word == "run");
@@ -29,7 +29,7 @@ fn start(words: Vec<OsString>) -> u8 {
         Ok((invocation, _))
             if invocation.verb == Verb::Run && !is_spelled_out && is_personal(&invocation) =>
         {
-            solo::run(&invocation.config.command, std::env::vars_os(), &solo::Options::default())
+            solo::run(&invocation.config.command)
         }
         Ok((invocation, warnings)) => act(invocation, &warnings, std::env::vars_os()),
         Err(faults) => {

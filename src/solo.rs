@@ -21,20 +21,19 @@ mod voice;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-pub(crate) use options::Options;
+use options::Options;
 use options::Whom;
 use personality::Asked;
 use voice::Line;
 
-/// The process's variables, handed on to the child as they are.
-type Variables = Vec<(OsString, OsString)>;
+use crate::sys::host;
 
-/// If the command line is an init's, by the name we were called or by the verb `init`: does it, and
+/// Looks up a variable of ours; the child gets all of them as they are.
+type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// If the command line is an init's, by the name we were called by or by the verb `init`: does it, and
 /// returns the exit code.
-pub(crate) fn called(
-    words: &[OsString],
-    variables: impl Iterator<Item = (OsString, OsString)>,
-) -> Option<u8> {
+pub(crate) fn called(words: &[OsString]) -> Option<u8> {
     let (called, rest) = words.split_first()?;
     let name = Path::new(called).file_name().and_then(OsStr::to_str).unwrap_or_default();
     let parse = match (personality::of(name), rest) {
@@ -43,9 +42,9 @@ pub(crate) fn called(
         _ => return None,
     };
     let arguments = if personality::of(name).is_some() { rest } else { rest.get(1..)? };
-    let variables: Variables = variables.collect();
-    Some(match parse(name, arguments, &variables) {
-        Asked::Run(command, options) => vigil::run(&command, &variables, &options),
+    let variable = |name: &str| host::variable(name)?.into_string().ok().or(Some(String::new()));
+    Some(match parse(name, arguments, &variable) {
+        Asked::Run(command, options) => vigil::run(&command, &options),
         Asked::Answer(lines, code) => {
             lines.iter().for_each(Line::print);
             code
@@ -54,11 +53,6 @@ pub(crate) fn called(
 }
 
 /// Runs one command as `dutch-master init` does without options. Returns the exit code.
-pub(crate) fn run(
-    command: &[OsString],
-    variables: impl Iterator<Item = (OsString, OsString)>,
-    options: &Options,
-) -> u8 {
-    let variables: Variables = variables.collect();
-    vigil::run(command, &variables, options)
+pub(crate) fn run(command: &[OsString]) -> u8 {
+    vigil::run(command, &Options::default())
 }

@@ -143,7 +143,7 @@ impl Kit {
         let launch = Launch {
             candidates: candidates(&self.command, &environment),
             argv,
-            env: strings(&environment)?,
+            env: Some(strings(&environment)?),
             own_pid_env: environment.contains_key(OsStr::new("LISTEN_FDS")),
             cwd: Some(release.directory.as_fd()),
             fds,
@@ -170,7 +170,7 @@ impl Kit {
         let launch = Launch {
             candidates: candidates(command, &environment),
             argv: command.iter().map(|word| string(word)).collect::<Result<_, _>>()?,
-            env: strings(&environment)?,
+            env: Some(strings(&environment)?),
             own_pid_env: false,
             cwd: Some(release.directory.as_fd()),
             fds: stdout.into_iter().map(|fd| (1, fd)).collect(),

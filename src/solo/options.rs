@@ -25,7 +25,7 @@ impl Whom {
 
 /// How an init behaves.
 #[derive(Clone, Debug)]
-pub(crate) struct Options {
+pub(super) struct Options {
     /// What each signal becomes on its way to the child.
     pub(super) rewrite: Rewrite,
     /// Who gets the signals.

@@ -37,7 +37,7 @@ command's code (128+n if signal n killed it).
 ";
 
 /// Reads the words after `init`; options end at the first word that is none.
-pub(super) fn parse(_: &str, words: &[OsString], _: &Variables) -> Asked {
+pub(super) fn parse(_: &str, words: &[OsString], _: Variables<'_>) -> Asked {
     match read(words) {
         Ok(asked) => asked,
         Err(problem) => Asked::Answer(

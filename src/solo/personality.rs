@@ -26,7 +26,7 @@ pub(super) enum Asked {
 }
 
 /// Reads a command line: the name called by, the words behind it, the environment.
-pub(super) type Parse = fn(&str, &[OsString], &Variables) -> Asked;
+pub(super) type Parse = fn(&str, &[OsString], Variables<'_>) -> Asked;
 
 /// Whose place we take under this name.
 pub(super) fn of(name: &str) -> Option<Parse> {
@@ -36,9 +36,4 @@ pub(super) fn of(name: &str) -> Option<Parse> {
         "catatonit" => Some(catatonit::parse),
         _ => None,
     }
-}
-
-/// A variable's value, if it is set and text.
-fn variable<'a>(variables: &'a Variables, name: &str) -> Option<&'a str> {
-    variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.to_str().unwrap_or(""))
 }

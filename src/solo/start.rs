@@ -3,25 +3,21 @@
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use super::{Options, Variables};
+use super::Options;
 use crate::sys::limits::Limits;
-use crate::sys::spawn::{self, Launch, SpawnError, Spawned, Step};
+use crate::sys::spawn::{self, Launch, SpawnError, Step};
+use crate::sys::{Pid, host};
 
 /// Forks and executes `command`. Its own file descriptors, directory and variables are ours.
 pub(super) fn start(
     command: &[OsString],
-    variables: &Variables,
     options: &Options,
-) -> Result<Spawned, SpawnError> {
-    let path = variables.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
+) -> Result<Pid, (Option<Pid>, SpawnError)> {
     let program = command.first().map_or(OsStr::new(""), OsString::as_os_str);
     spawn::spawn_inheriting(&Launch {
-        candidates: spawn::candidates(program, path),
+        candidates: spawn::candidates(program, host::variable("PATH").as_deref()),
         argv: command.iter().map(|word| text(word.as_bytes())).collect(),
-        env: variables
-            .iter()
-            .map(|(name, value)| text(&[name.as_bytes(), value.as_bytes()].join(&b'=')))
-            .collect(),
+        env: None,
         own_pid_env: false,
         cwd: None,
         fds: Vec::new(),

@@ -4,12 +4,12 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::voice::{Line, Note};
-use super::{Options, Variables, Whom, start};
+use super::{Options, Whom, start};
 use crate::sys::reap::{self, ExitStatus};
 use crate::sys::signals::{
     self, CHLD, CONT, HUP, INT, KILL, QUIT, Queue, Received, STOP, TERM, TSTP, TTIN, TTOU,
 };
-use crate::sys::spawn::{self, ExecResult, Group, SpawnError};
+use crate::sys::spawn::{self, Group};
 use crate::sys::{Pid, clock, host, kin, terminal};
 
 /// After SIGKILL for everybody, who is still there hangs in the kernel and is not waited for.
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const QUIET: Duration = Duration::from_millis(100);
 
 /// Runs `command` to its end and returns our exit code.
-pub(super) fn run(command: &[OsString], variables: &Variables, options: &Options) -> u8 {
+pub(super) fn run(command: &[OsString], options: &Options) -> u8 {
     let program = start::shown(command);
     let mut vigil = Vigil {
         options,
@@ -40,7 +40,7 @@ pub(super) fn run(command: &[OsString], variables: &Variables, options: &Options
         spawn::let_go(&[]);
         return vigil.pause();
     }
-    let code = match vigil.start(command, variables) {
+    let code = match vigil.start(command) {
         Ok(()) => vigil.keep(),
         Err(code) => code,
     };
@@ -101,10 +101,13 @@ impl Vigil<'_> {
         }
     }
 
-    /// Starts the child; what we inherited for it, we let go.
-    fn start(&mut self, command: &[OsString], variables: &Variables) -> Result<(), u8> {
-        let (pid, error) = match self.attempt(command, variables) {
-            Ok(()) => {
+    /// Starts the child; what we inherited for it, we let go. Signals that come meanwhile wait in the
+    /// queue.
+    fn start(&mut self, command: &[OsString]) -> Result<(), u8> {
+        let (pid, error) = match start::start(command, self.options) {
+            Ok(child) => {
+                self.child = Some(child);
+                self.say(Note::Spawned(self.program, child));
                 spawn::let_go(&[]);
                 return Ok(());
             }
@@ -112,27 +115,10 @@ impl Vigil<'_> {
         };
         let script = start::shell_command(command, &error);
         if let Some(script) = script.filter(|_| self.options.shell_fallback) {
-            return self.start(&script, variables);
+            return self.start(&script);
         }
         self.say(Note::NotStarted(self.program, pid, &error));
         Err((self.options.failure_code)(&error))
-    }
-
-    /// Waits until the child is its program: that takes no longer than the kernel needs, and signals
-    /// that come meanwhile wait in the queue.
-    fn attempt(
-        &mut self,
-        command: &[OsString],
-        variables: &Variables,
-    ) -> Result<(), (Option<Pid>, SpawnError)> {
-        let spawned =
-            start::start(command, variables, self.options).map_err(|error| (None, error))?;
-        if let ExecResult::Failed(error) = spawn::await_exec(&spawned.exec_status) {
-            return Err((Some(spawned.pid), error));
-        }
-        self.child = Some(spawned.pid);
-        self.say(Note::Spawned(self.program, spawned.pid));
-        Ok(())
     }
 
     fn keep(&mut self) -> u8 {

@@ -21,7 +21,9 @@ extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
     // SAFETY: SIG_IGN is no function; `signals` has noted what it was before.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
     // SAFETY: these are main's own arguments.
-    crate::start(unsafe { copied(count, words) }).into()
+    let code = crate::start(unsafe { copied(count, words) });
+    // Nothing waits to be written: what exit(3) would look through costs more than all of our end.
+    super::panic::leave(code.into())
 }
 
 /// Each that is closed becomes /dev/null: the lowest free number is always the one just asked for.

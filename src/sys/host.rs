@@ -1,6 +1,7 @@
 //! Small facts about where we run, and the directory that is ours while we do.
 
 use std::{
+    ffi::OsString,
     fmt,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
@@ -25,6 +26,12 @@ pub(crate) fn hostname() -> String {
 /// Whether we are the init of our pid namespace.
 pub(crate) fn is_pid_1() -> bool {
     std::process::id() == 1
+}
+
+/// One variable of ours, without a copy of all the others.
+#[expect(clippy::disallowed_methods, reason = "an init has no configuration to be read by config")]
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
 }
 
 /// The user we act as.

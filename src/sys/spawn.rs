@@ -2,7 +2,8 @@
 //!
 //! The parent prepares every byte; the child only walks down a straight list of system calls
 //! (`child`). If one fails, the child writes which one, why, and on what path into a pipe that
-//! closes by itself when exec succeeds: reading the end means that the program runs.
+//! closes by itself when exec succeeds: reading the end means that the program runs. A plain init's
+//! child lives in its parent's memory until then, and leaves the same there.
 //!
 //! # Safety: why this file
 //!
@@ -15,7 +16,7 @@ mod number;
 mod report;
 
 pub(crate) use descriptors::let_go;
-pub(crate) use report::{ExecResult, SpawnError, Step, await_exec, exec_result};
+pub(crate) use report::{ExecResult, SpawnError, Step, exec_result};
 
 use nix::unistd::ForkResult;
 use rustix::{fs, pipe, process as kernel};
@@ -27,7 +28,7 @@ use std::ptr;
 use super::limits::Limits;
 use super::seccomp;
 use super::signals::Set;
-use super::{Errno, Pid};
+use super::{Errno, Pid, panic};
 
 /// Whom a process runs as.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -61,8 +62,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) candidates: Vec<CString>,
     /// The arguments, with the program's own name first.
     pub(crate) argv: Vec<CString>,
-    /// The environment, `NAME=value` each.
-    pub(crate) env: Vec<CString>,
+    /// The environment, `NAME=value` each; None is ours.
+    pub(crate) env: Option<Vec<CString>>,
     /// Adds `LISTEN_PID` and, where pidfds have lasting inode numbers, `LISTEN_PIDFDID`.
     pub(crate) own_pid_env: bool,
     /// The working directory; None is ours.
@@ -101,35 +102,32 @@ pub(crate) struct Spawned {
 ///
 /// An error here means that there is no child. An error of the child comes by [`exec_result`].
 pub(crate) fn spawn(launch: &Launch<'_>) -> Result<Spawned, SpawnError> {
-    start(launch, Others::Close)
-}
-
-/// The same, but descriptors that are not listed stay as they are: the program gets what we got.
-pub(crate) fn spawn_inheriting(launch: &Launch<'_>) -> Result<Spawned, SpawnError> {
-    start(launch, Others::Keep)
-}
-
-/// What becomes of the descriptors that nobody listed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Others {
-    Close,
-    Keep,
-}
-
-fn start(launch: &Launch<'_>, others: Others) -> Result<Spawned, SpawnError> {
     let (exec_status, report) = pipe::pipe_with(pipe::PipeFlags::CLOEXEC)
         .and_then(|(read, write)| {
             fs::fcntl_setfl(&read, fs::OFlags::NONBLOCK)?;
             Ok((read, write))
         })
         .map_err(|errno| SpawnError::new(Step::Pipe, errno.into()))?;
-    let mut plan = child::Plan::new(launch, others, report);
+    let mut plan = child::Plan::new(launch, Some(report));
+    let pid = start(launch, || fork(&mut plan))?;
+    Ok(Spawned { pid, exec_status })
+}
+
+/// The same, but the program gets every descriptor that we have, where it is; `launch.fds` has no
+/// meaning. Comes back when the program runs, or with the failed child, which is ours to reap.
+pub(crate) fn spawn_inheriting(launch: &Launch<'_>) -> Result<Pid, (Option<Pid>, SpawnError)> {
+    let mut plan = child::Plan::new(launch, None);
+    let pid = start(launch, || lend_memory(&mut plan)).map_err(|error| (None, error))?;
+    plan.failure().map_or(Ok(pid), |error| Err((Some(pid), error)))
+}
+
+fn start(
+    launch: &Launch<'_>,
+    fork: impl FnOnce() -> Result<Pid, Errno>,
+) -> Result<Pid, SpawnError> {
     // No handler may run in the child: it would swallow a signal that was meant for the program.
     let before = Set::FULL.block();
-    let forked = match others {
-        Others::Close => fork(&mut plan),
-        Others::Keep => lend_memory(&mut plan),
-    };
+    let forked = fork();
     before.block();
     let pid = forked.map_err(|errno| SpawnError::new(Step::Fork, errno))?;
     if matches!(launch.group, Group::Own | Group::Foreground) {
@@ -137,13 +135,13 @@ fn start(launch: &Launch<'_>, others: Others) -> Result<Spawned, SpawnError> {
         let raw = kernel::Pid::from_raw(pid.get());
         let _ = kernel::setpgid(raw, raw);
     }
-    Ok(Spawned { pid, exec_status })
+    Ok(pid)
 }
 
 fn fork(plan: &mut child::Plan<'_>) -> Result<Pid, Errno> {
-    // SAFETY: the child calls nothing but `Plan::run`, which is made for that and never returns.
+    // SAFETY: the child calls nothing but `Plan::run`, which is made for that, and leaves.
     match unsafe { nix::unistd::fork() }? {
-        ForkResult::Child => plan.run(),
+        ForkResult::Child => panic::leave(plan.run()),
         ForkResult::Parent { child } => Pid::new(child.as_raw()).ok_or(Errno(libc::ECHILD)),
     }
 }
@@ -153,7 +151,7 @@ const STACK: usize = 64 * 1024 / 16;
 
 /// As fork, but the child runs in our memory, on a stack of its own, while we stand still until it has
 /// executed its program (vfork(2)). It costs no copy, and a slow exec delays us: for who has nothing
-/// else to do. The descriptors are the child's own; as none is listed here, none of the plan moves.
+/// else to do.
 fn lend_memory(plan: &mut child::Plan<'_>) -> Result<Pid, Errno> {
     extern "C" fn run(plan: *mut c_void) -> i32 {
         // SAFETY: it is the plan given to clone below, and its owner stands still.
@@ -163,7 +161,8 @@ fn lend_memory(plan: &mut child::Plan<'_>) -> Result<Pid, Errno> {
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     let top = stack.spare_capacity_mut().as_mut_ptr_range().end;
     // SAFETY: stack and plan live until clone returns, which is when the child has left our memory; the
-    // stack grows down from its aligned end; the child runs only what is made to run there.
+    // stack grows down from its aligned end; the child runs only what is made to run there, and ends
+    // where that returns.
     let pid = unsafe { libc::clone(run, top.cast(), flags, ptr::from_mut(plan).cast()) };
     Pid::new(pid).ok_or_else(|| nix::errno::Errno::last().into())
 }

@@ -81,7 +81,7 @@ impl World {
         let launch = Launch {
             candidates: candidates(OsStr::new("node"), path().as_deref()),
             argv: vec![text("node"), self.app.clone()],
-            env: environment.into_iter().map(text).collect(),
+            env: Some(environment.into_iter().map(text).collect()),
             own_pid_env: false,
             cwd: None,
             fds: vec![(CHANNEL, channel.as_fd())],

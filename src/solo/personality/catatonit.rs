@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::{Asked, getopt, variable};
+use super::{Asked, getopt};
 use crate::solo::voice::{Line, Note};
 use crate::solo::{Options, Variables, Whom};
 use crate::sys::Pid;
@@ -28,12 +28,12 @@ For bug reporting instructions, please see: <https://bugs.opensuse.org/>.
 ";
 
 /// Reads catatonit's command line.
-pub(super) fn parse(name: &str, words: &[OsString], variables: &Variables) -> Asked {
+pub(super) fn parse(name: &str, words: &[OsString], variable: Variables<'_>) -> Asked {
     let mut options = Options {
         shell_fallback: true,
         failure_code,
         voice: speak,
-        verbosity: u8::from(variable(variables, "CATATONIT_DEBUG").is_some()),
+        verbosity: u8::from(variable("CATATONIT_DEBUG").is_some()),
         ..Options::default()
     };
     let (found, rest) = getopt::read(name, words, "ghLPV", &[("version", 'V', false)]);

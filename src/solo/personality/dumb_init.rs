@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::{Asked, getopt, variable};
+use super::{Asked, getopt};
 use crate::solo::voice::{Line, Note};
 use crate::solo::{Options, Variables, Whom};
 use crate::sys::signals::{STOP, TERM, TSTP, TTIN, TTOU};
@@ -48,9 +48,9 @@ Full help is available online at https://github.com/Yelp/dumb-init"
 }
 
 /// Reads dumb-init's command line.
-pub(super) fn parse(name: &str, words: &[OsString], variables: &Variables) -> Asked {
-    let debug = variable(variables, "DUMB_INIT_DEBUG") == Some("1");
-    let mut session = variable(variables, "DUMB_INIT_SETSID") != Some("0");
+pub(super) fn parse(name: &str, words: &[OsString], variable: Variables<'_>) -> Asked {
+    let debug = variable("DUMB_INIT_DEBUG").as_deref() == Some("1");
+    let mut session = variable("DUMB_INIT_SETSID").as_deref() != Some("0");
     let mut options = Options {
         shell_fallback: true,
         failure_code,

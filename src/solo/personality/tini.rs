@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::{Asked, getopt, variable};
+use super::{Asked, getopt};
 use crate::solo::voice::{Line, Note};
 use crate::solo::{Options, Variables, Whom};
 use crate::sys::Pid;
@@ -76,7 +76,7 @@ fn usage(name: &str) -> String {
 }
 
 /// Reads tini's command line.
-pub(super) fn parse(name: &str, words: &[OsString], variables: &Variables) -> Asked {
+pub(super) fn parse(name: &str, words: &[OsString], variable: Variables<'_>) -> Asked {
     if let [only] = words
         && only == "--version"
     {
@@ -86,8 +86,8 @@ pub(super) fn parse(name: &str, words: &[OsString], variables: &Variables) -> As
         shell_fallback: true,
         failure_code,
         voice: speak,
-        verbosity: variable(variables, "TINI_VERBOSITY").map_or(1, number),
-        to: Whom::group_if(variable(variables, "TINI_KILL_PROCESS_GROUP").is_some()),
+        verbosity: variable("TINI_VERBOSITY").map_or(1, |text| number(&text)),
+        to: Whom::group_if(variable("TINI_KILL_PROCESS_GROUP").is_some()),
         ..Options::default()
     };
     let (found, rest) = getopt::read(name, words, "hvwgle:sp:", &[]);

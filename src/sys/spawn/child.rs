@@ -10,28 +10,37 @@
 
 use rustix::{fs, io, process as kernel, thread};
 use std::convert::Infallible;
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, OsStr, c_char};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
 use super::descriptors::Table;
 use super::number::Number;
-use super::{Credentials, Filter, Group, Launch, Others, Step, report};
+use super::{Credentials, Filter, Group, Launch, SpawnError, Step, report};
 use crate::sys::limits::OomScore;
 use crate::sys::signals::{self, Set};
-use crate::sys::{Errno, panic, seccomp};
+use crate::sys::{Errno, seccomp};
+
+unsafe extern "C" {
+    /// environ(7).
+    static environ: *const *const c_char;
+}
 
 /// Everything that the child needs, made by the parent.
 pub(super) struct Plan<'a> {
     launch: &'a Launch<'a>,
-    others: Others,
-    report: OwnedFd,
+    /// None: our parent's memory is ours, and so is its table of descriptors.
+    report: Option<OwnedFd>,
+    failed: Option<Failure<'a>>,
     table: Table<'a>,
     parent: kernel::Pid,
     parents_group: i32,
     argv: Vec<*const c_char>,
     /// Ends in three nulls: the first two make room for the variables that hold our own pid.
     env: Vec<*const c_char>,
+    /// Where in `env` these two are.
+    own_place: usize,
     pid_variable: Number,
     pidfd_variable: Number,
     oom_score: Number,
@@ -40,6 +49,7 @@ pub(super) struct Plan<'a> {
 }
 
 /// The step that failed, why, and on which file.
+#[derive(Clone, Copy)]
 struct Failure<'a>(Step, Errno, Option<&'a CStr>);
 
 impl From<(Step, Errno)> for Failure<'_> {
@@ -61,12 +71,13 @@ impl<T> At<T> for io::Result<T> {
 
 impl<'a> Plan<'a> {
     /// Prepares it all; the last moment at which memory may be asked for.
-    pub(super) fn new(launch: &'a Launch<'a>, others: Others, report: OwnedFd) -> Self {
+    pub(super) fn new(launch: &'a Launch<'a>, report: Option<OwnedFd>) -> Self {
         let pointers =
             |texts: &[CString]| texts.iter().map(|text| text.as_ptr()).collect::<Vec<_>>();
         let mut argv = pointers(&launch.argv);
         argv.push(ptr::null());
-        let mut env = pointers(&launch.env);
+        let mut env = launch.env.as_deref().map_or_else(inherited, pointers);
+        let own_place = env.len();
         env.extend([ptr::null(); 3]);
         let mut oom_score = Number::new(b"");
         if let OomScore::Prefer(score) | OomScore::Require(score) = launch.limits.oom_score_adj {
@@ -74,14 +85,15 @@ impl<'a> Plan<'a> {
         }
         Self {
             launch,
-            others,
             report,
+            failed: None,
             table: Table::new(&launch.fds),
             parent: kernel::getpid(),
             // SAFETY: touches no memory.
             parents_group: unsafe { libc::getpgrp() },
             argv,
             env,
+            own_place,
             pid_variable: Number::new(b"LISTEN_PID="),
             pidfd_variable: Number::new(b"LISTEN_PIDFDID="),
             oom_score,
@@ -89,11 +101,22 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Runs in the child and does not come back.
-    pub(super) fn run(&mut self) -> ! {
-        let Err(Failure(step, errno, path)) = self.steps();
-        report::send(self.report.as_fd(), step, errno, path);
-        panic::leave(i32::from(report::shell_code(step, errno)))
+    /// Runs in the child. If it comes back, that is the code to exit with.
+    pub(super) fn run(&mut self) -> i32 {
+        let Err(failure) = self.steps();
+        let Failure(step, errno, path) = failure;
+        if let Some(pipe) = &self.report {
+            report::send(pipe.as_fd(), step, errno, path);
+        }
+        self.failed = Some(failure);
+        i32::from(report::shell_code(step, errno))
+    }
+
+    /// For a parent whose memory the child had: what went wrong there.
+    pub(super) fn failure(&self) -> Option<SpawnError> {
+        let Failure(step, errno, path) = self.failed?;
+        let path = path.map(|path| OsStr::from_bytes(path.to_bytes()).to_owned());
+        Some(SpawnError { step, errno, path: path.unwrap_or_default() })
     }
 
     fn steps(&mut self) -> Result<Infallible, Failure<'a>> {
@@ -105,9 +128,9 @@ impl<'a> Plan<'a> {
         // Before its number may become another's.
         let listener_to = launch.filter.map(|filter| self.table.spare(filter.to)).transpose()?;
         // Before the limits: RLIMIT_NOFILE may be lower than a target.
-        self.table.place(&mut self.report)?;
-        if self.others == Others::Close {
-            self.table.close_others(&self.report)?;
+        if let Some(report) = &mut self.report {
+            self.table.place(report)?;
+            self.table.close_others(report)?;
         }
         self.name_ourselves();
         // Before the credentials: these may take a privilege.
@@ -138,7 +161,7 @@ impl<'a> Plan<'a> {
         if !self.launch.own_pid_env {
             return;
         }
-        let mut own = self.env.iter_mut().skip(self.launch.env.len());
+        let mut own = self.env.iter_mut().skip(self.own_place);
         if let Some(place) = own.next() {
             *place = self.pid_variable.set(i64::from(kernel::getpid().as_raw_nonzero().get()));
         }
@@ -230,6 +253,20 @@ fn filter(program: &seccomp::Program, to: &OwnedFd) -> Result<(), Failure<'stati
 
 fn last_errno() -> Errno {
     nix::errno::Errno::last().into()
+}
+
+/// Our own variables, as they lie in our memory.
+fn inherited() -> Vec<*const c_char> {
+    let mut found = Vec::new();
+    // SAFETY: an array of pointers that ends in a null, or null itself; nobody here changes it.
+    unsafe {
+        let mut place = environ;
+        while !place.is_null() && !(*place).is_null() {
+            found.push(*place);
+            place = place.add(1);
+        }
+    }
+    found
 }
 
 fn join(group: Group, parents_group: i32) -> Result<(), Failure<'static>> {

@@ -1,6 +1,5 @@
 //! How the child tells that a step failed: one short message over a pipe.
 
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno as Raw;
 use std::ffi::{CStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -183,13 +182,6 @@ pub(crate) fn exec_result(exec_status: &impl AsFd) -> ExecResult {
         }
         Err(_) => ExecResult::Running,
     }
-}
-
-/// The same, but waits until it is known.
-pub(crate) fn await_exec(exec_status: &impl AsFd) -> ExecResult {
-    let mut ready = [PollFd::new(exec_status, PollFlags::IN)];
-    let _ = rustix::io::retry_on_intr(|| poll(&mut ready, None));
-    exec_result(exec_status)
 }
 
 fn parse(message: &[u8]) -> Option<SpawnError> {

@@ -21,7 +21,7 @@ fn launch<'a>(words: &[&str]) -> Launch<'a> {
     Launch {
         candidates: candidates(OsStr::new(words[0]), Some(path)),
         argv: words.iter().map(|word| CString::new(*word).unwrap()).collect(),
-        env: vec![c"PATH=/usr/bin:/bin".into()],
+        env: Some(vec![c"PATH=/usr/bin:/bin".into()]),
         own_pid_env: false,
         cwd: None,
         fds: vec![],
