@@ -17,6 +17,8 @@
 mod boot;
 #[path = "master/harness.rs"]
 mod harness;
+#[path = "master/hooks.rs"]
+mod hooks;
 #[path = "master/output.rs"]
 mod output;
 #[path = "master/quiet.rs"]

@@ -23,7 +23,8 @@ pub(crate) fn one_of<T: Copy>(
 
 /// A count from 1.
 pub(crate) fn count(text: &str) -> Result<NonZeroU16, String> {
-    NonZeroU16::new(units::number(text)?).ok_or_else(|| "must be at least 1".to_owned())
+    let number = units::number(text).map_err(|problem| format!("{problem}: 1 to 65535"))?;
+    NonZeroU16::new(number).ok_or_else(|| "must be 1 to 65535".to_owned())
 }
 
 /// `N`, or `P%` up to 100.
@@ -190,7 +191,7 @@ pub(crate) fn control(path: PathBuf) -> Result<Control, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{backoff, canary, log, ready, restart_signals, surge, workers};
+    use super::{backoff, canary, count, log, ready, restart_signals, surge, workers};
     use crate::config::{Level, Ready, SurgeChoice, Workers};
     use proptest::prelude::{any, proptest};
     use std::num::NonZeroU16;
@@ -198,6 +199,13 @@ mod tests {
 
     fn n(number: u16) -> NonZeroU16 {
         NonZeroU16::new(number).unwrap()
+    }
+
+    #[test]
+    fn a_count_out_of_bounds_names_both() {
+        for bad in ["0", "65536", "-1"] {
+            assert!(count(bad).unwrap_err().contains("1 to 65535"), "{bad}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::sys::{
     Errno, Pid,
     channel::{Datagram, NotifySocket},
     host::{self, PipeRead},
+    local,
 };
 
 /// Datagrams read from one worker in one turn.
@@ -66,6 +67,11 @@ impl Link {
         let notify = NotifySocket::bind(&path, uid)?;
         let (reader, writer) = host::pipe()?;
         Ok((Self { notify, ready: Some(reader), access: Access::All }, writer))
+    }
+
+    /// Removes the sockets that a master who was killed has left below `directory`.
+    pub(crate) fn sweep(directory: &Path) {
+        local::remove_abandoned(directory, "notify-");
     }
 
     /// What the worker finds in `NOTIFY_SOCKET`.

@@ -88,11 +88,14 @@ pub(crate) struct Child {
 
 /// What a worker may say again and again, and what is heard once: a log is not its to fill.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "four things, each heard or not by itself")]
 pub(crate) struct Once {
     /// That it wants to be replaced.
     pub(crate) wish: bool,
     /// That it is going.
     pub(crate) farewell: bool,
+    /// That READY=exec's command does not run.
+    pub(crate) no_probe: bool,
     /// A descriptor too many for the store.
     pub(crate) overflow: bool,
 }

@@ -16,7 +16,7 @@ use tracing::{error, warn};
 use super::{
     Master,
     children::{Child, End, Probe, Told},
-    launch::{Kit, LaunchError, Name},
+    launch::{LaunchError, Name},
     source::Source,
 };
 use crate::sys::{
@@ -124,7 +124,8 @@ impl Master {
     pub(super) fn run_before_fork(&self, name: Name) -> Result<Spawned, String> {
         let command = self.config.before_fork.as_deref().unwrap_or_default();
         let release = self.releases.get(&name.generation).ok_or("its release is gone")?;
-        Kit::launch_hook(command, Some(name), release, &[], None).map_err(|error| error.to_string())
+        let launched = self.kit.launch_hook(command, Some(name), release, &[], None);
+        launched.map_err(|error| error.to_string())
     }
 
     /// `BEFORE_FORK` is over: the worker's turn, or a start that failed.
@@ -137,11 +138,15 @@ impl Master {
         match problem {
             None if status.code() == Some(0) && !is_leaving => self.start_process(name),
             problem => {
-                let problem = problem.unwrap_or_else(|| format!("{status:?}"));
+                let said = match problem {
+                    Some(problem) => format!("BEFORE_FORK failed: {problem}"),
+                    None if status.code() == Some(0) => "not wanted any more".to_owned(),
+                    None => format!("BEFORE_FORK failed: {status:?}"),
+                };
                 let mut gone = Child::new(name.slot, name.generation, child.pid(), self.now);
                 gone.is_leaving = is_leaving;
                 self.children.insert(id, gone);
-                self.not_started(name, &End::NotStarted(format!("BEFORE_FORK failed: {problem}")));
+                self.not_started(name, &End::NotStarted(said));
             }
         }
     }
@@ -153,7 +158,7 @@ impl Master {
         let pid = self.children.get(id).map(|child| child.pid().to_string()).unwrap_or_default();
         let extra = [("DUTCH_MASTER_WORKER_PID".into(), pid.into())];
         let Some(release) = self.releases.get(&name.generation) else { return };
-        match Kit::launch_hook(command, Some(name), release, &extra, None) {
+        match self.kit.launch_hook(command, Some(name), release, &extra, None) {
             Ok(spawned) => {
                 let kill_at = self.now.saturating_add(PROBE_TIMEOUT);
                 let pid = self.hooks.note(spawned, Purpose::Probe(id), kill_at);
@@ -162,9 +167,17 @@ impl Master {
                 }
             }
             Err(error) => {
-                warn!(target: "worker", worker = id.get(), %error, "READY command not started");
+                self.say_of_probe(id, &error.to_string());
                 self.settle_probe(id, false);
             }
+        }
+    }
+
+    /// Says once of each worker that its probe can't run: it is tried four times a second.
+    fn say_of_probe(&mut self, id: WorkerId, problem: &str) {
+        let Some(child) = self.children.get_mut(id) else { return };
+        if !std::mem::replace(&mut child.heard.no_probe, true) {
+            warn!(target: "worker", worker = id.get(), problem, "READY command does not run");
         }
     }
 
@@ -176,7 +189,7 @@ impl Master {
             Purpose::Count => self.on_count(status, problem),
             Purpose::Probe(id) => {
                 if let Some(problem) = problem {
-                    warn!(target: "worker", worker = id.get(), problem, "READY command not executed");
+                    self.say_of_probe(id, &problem);
                 }
                 self.settle_probe(id, status.code() == Some(0));
             }
@@ -200,7 +213,7 @@ impl Master {
         let (pipe, end) = host::pipe().map_err(|error| error.to_string())?;
         let release = self.sources.snapshot().map_err(|error| error.to_string())?;
         let spawned =
-            Kit::launch_hook(command, None, &release, &[], Some(end.as_fd())).map_err(told)?;
+            self.kit.launch_hook(command, None, &release, &[], Some(end.as_fd())).map_err(told)?;
         let kill_at = self.now.saturating_add(COUNT_TIMEOUT);
         self.hooks.note(spawned, Purpose::Count, kill_at);
         self.poll

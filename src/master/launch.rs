@@ -27,7 +27,7 @@ use crate::{
     sys::{
         Errno, Pid,
         host::{self, RuntimeDir},
-        limits::Limits,
+        limits::{Limit, Limits},
         spawn::{self, Credentials, Filter, Group, Launch, SpawnError, Spawned},
     },
 };
@@ -39,6 +39,8 @@ pub(crate) struct Kit {
     pub(crate) kind: Kind,
     pub(crate) credentials: Option<Credentials>,
     pub(crate) limits: Limits,
+    /// The limits that we were started with and have raised for ourselves.
+    pub(crate) inherited: Vec<Limit>,
     /// What Node loads before a worker's program. Stands before the directory that it lies in, and
     /// so goes first.
     pub(crate) preload: Option<Preload>,
@@ -158,6 +160,7 @@ impl Kit {
 
     /// Starts a hook: a command of the operator's, with our own rights, in the release's directory.
     pub(crate) fn launch_hook(
+        &self,
         command: &[OsString],
         name: Option<Name>,
         release: &Release,
@@ -176,7 +179,7 @@ impl Kit {
             fds: stdout.into_iter().map(|fd| (1, fd)).collect(),
             credentials: None,
             group: Group::Own,
-            limits: Limits::default(),
+            limits: Limits { rlimits: self.inherited.clone(), ..Limits::default() },
             filter: None,
         };
         spawn::spawn(&launch).map_err(LaunchError::Fork)

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     config::{Account, Config},
-    contract::{Kind, Readiness, node::preload::Preload},
+    contract::{Kind, Readiness, node::preload::Preload, systemd::Link},
     sys::{
         host::{self, RuntimeDir},
         limits::{self, Limit, Limits, OomScore, Resource},
@@ -32,6 +32,9 @@ pub(super) fn kit(
     runtime: Option<RuntimeDir>,
     einhorn: Option<&Einhorn>,
 ) -> Kit {
+    // Before we raise our own: each worker costs us several descriptors, but select(2) makes many programs
+    // unsafe above 1024.
+    let inherited: Vec<_> = Resource::from_name("NOFILE").map(limits::raise).into_iter().collect();
     Kit {
         command: config.command.clone(),
         preload: runtime
@@ -43,8 +46,10 @@ pub(super) fn kit(
         // What a filter may be set with.
         limits: Limits {
             no_new_privs: config.no_new_privs || kind == Kind::Capture,
+            rlimits: inherited.iter().copied().chain(asked(config)).collect(),
             ..limits(config)
         },
+        inherited,
         einhorn: einhorn.map(|einhorn| einhorn.path().to_owned()),
         watchdog: config.watchdog,
         output: config.output,
@@ -69,7 +74,10 @@ pub(super) fn runtime_directory(readiness: &Readiness) -> Result<Option<RuntimeD
         Path::new("/tmp").join(&own),
     ];
     match RuntimeDir::make(&places) {
-        Ok(directory) => Ok(Some(directory)),
+        Ok(directory) => {
+            Link::sweep(directory.path());
+            Ok(Some(directory))
+        }
         Err(error) if *readiness == Readiness::Notify => {
             Err(refuse(EXIT_CONFIG, "workers could not say that they are ready", &error))
         }
@@ -98,7 +106,7 @@ fn limits(config: &Config) -> Limits {
     let ours = std::fs::read_to_string("/proc/self/oom_score_adj").ok();
     let ours: i16 = ours.and_then(|text| text.trim().parse().ok()).unwrap_or_default();
     Limits {
-        rlimits: rlimits(config),
+        rlimits: Vec::new(),
         nice: config.nice.and_then(|nice| i8::try_from(nice).ok()),
         oom_score_adj: match config.oom_score_adj {
             Some(score) => OomScore::Require(narrow(score)),
@@ -109,12 +117,10 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-/// The operator's limits, and for open files the one that we were started with: we raise our own,
-/// as each worker costs us several, but select(2) makes many programs unsafe above 1024.
-fn rlimits(config: &Config) -> Vec<Limit> {
-    let asked = config.rlimits.iter().filter_map(|limit| {
+/// The operator's limits.
+fn asked(config: &Config) -> impl Iterator<Item = Limit> {
+    config.rlimits.iter().filter_map(|limit| {
         let resource = Resource::from_name(limit.resource.name())?;
         Some(Limit { resource, soft: limit.soft, hard: limit.hard })
-    });
-    Resource::from_name("NOFILE").map(limits::raise).into_iter().chain(asked).collect()
+    })
 }

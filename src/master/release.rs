@@ -13,6 +13,8 @@ use std::{
 
 use cap_std::{ambient_authority, fs::Dir};
 
+use crate::sys::host;
+
 /// The longest value that `ENV_DIR` may hold: Linux takes no more in one string of an environment
 /// (`MAX_ARG_STRLEN`, 32 pages).
 const LONGEST_VALUE: u64 = 128 * 1024;
@@ -75,7 +77,9 @@ impl Sources {
         let path = self.chdir.clone().unwrap_or_else(|| PathBuf::from("."));
         let directory =
             open(&path).map_err(|error| ReleaseError::Directory(path.clone(), error))?;
-        let resolved = std::fs::canonicalize(&path).unwrap_or(path);
+        // Of what is open: by its path another release could be found by now.
+        let resolved =
+            host::path_of(&directory).or_else(|| std::fs::canonicalize(&path).ok()).unwrap_or(path);
         let mut environment = self.container.clone();
         if self.chdir.is_some() {
             environment.insert("PWD".into(), resolved.clone().into());

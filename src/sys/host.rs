@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fmt,
-    os::fd::OwnedFd,
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -52,6 +52,15 @@ pub(crate) fn has_hung_up(fd: &OwnedFd) -> bool {
     let over = PollFlags::HUP | PollFlags::ERR;
     let asked = rustix::event::poll(&mut polled, Some(&Timespec::default()));
     asked.is_ok() && polled.iter().any(|fd| fd.revents().intersects(over))
+}
+
+/// Where an open file or directory is now; nothing where that can't be said.
+pub(crate) fn path_of(fd: &impl AsFd) -> Option<PathBuf> {
+    let link = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
+    let path = std::fs::read_link(link).ok()?;
+    // A removed one has a name that is nobody's, or somebody else's.
+    let (open, named) = (rustix::fs::fstat(fd).ok()?, rustix::fs::stat(&path).ok()?);
+    ((open.st_dev, open.st_ino) == (named.st_dev, named.st_ino)).then_some(path)
 }
 
 /// Whether two descriptors stand for the same file, pipe or socket.
@@ -189,6 +198,22 @@ pub(crate) fn pid_namespace() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_path_of_what_is_open_is_not_where_its_link_points_to_by_now() {
+        let base = std::env::temp_dir().join(format!("dm-path-of-{}", std::process::id()));
+        for release in ["v1", "v2"] {
+            std::fs::create_dir_all(base.join(release)).unwrap();
+        }
+        let current = base.join("current");
+        std::os::unix::fs::symlink("v1", &current).unwrap();
+        let open = std::fs::File::open(&current).unwrap();
+        std::fs::remove_file(&current).unwrap();
+        std::os::unix::fs::symlink("v2", &current).unwrap();
+        assert_eq!(path_of(&open), Some(base.join("v1").canonicalize().unwrap()));
+        std::fs::remove_dir_all(&base).unwrap();
+        assert_eq!(path_of(&open), None, "removed");
+    }
 
     #[test]
     fn a_directory_that_another_master_removed_is_made_again() {

@@ -4,7 +4,7 @@
 use std::{
     os::{
         fd::{AsFd, OwnedFd},
-        unix::net::UnixStream,
+        unix::{fs::FileTypeExt, net::UnixStream},
     },
     path::Path,
 };
@@ -55,6 +55,23 @@ pub(crate) fn connect(path: &Path) -> std::io::Result<UnixStream> {
     Ok(stream)
 }
 
+/// Removes every datagram socket of a name that begins so and on which nobody receives any more.
+pub(crate) fn remove_abandoned(directory: &Path, prefix: &str) {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let is_ours = entry.file_name().to_string_lossy().starts_with(prefix);
+        if !is_ours || !entry.file_type().is_ok_and(|kind| kind.is_socket()) {
+            continue;
+        }
+        let tried = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)
+            .and_then(|fd| rustix::net::connect(&fd, &SocketAddrUnix::new(&path)?));
+        if tried == Err(Raw::CONNREFUSED) {
+            let _ = std::fs::remove_file(&path);
+        }
+    }
+}
+
 /// The user who listens where we have connected.
 pub(crate) fn peer_uid(connection: impl AsFd) -> Result<u32, Errno> {
     Ok(getsockopt(&connection, PeerCredentials)?.uid())
@@ -81,5 +98,28 @@ pub(crate) fn send(connection: impl AsFd, bytes: &[u8]) -> Sent {
             Err(Raw::AGAIN) => return Sent::Nothing,
             Err(_) => return Sent::Gone,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixDatagram;
+
+    #[test]
+    fn only_sockets_that_nobody_receives_on_are_removed_and_only_of_the_name() {
+        let base = std::env::temp_dir().join(format!("dm-abandoned-{}", std::process::id()));
+        std::fs::create_dir_all(&base).unwrap();
+        let bind = |name: &str| UnixDatagram::bind(base.join(name)).unwrap();
+        let living = bind("notify-living");
+        drop((bind("notify-dead"), bind("other-dead")));
+        std::fs::write(base.join("notify-file"), "").unwrap();
+        remove_abandoned(&base, "notify-");
+        let left = std::fs::read_dir(&base).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut left: Vec<_> = left.collect();
+        left.sort();
+        assert_eq!(left, ["notify-file", "notify-living", "other-dead"]);
+        drop(living);
+        std::fs::remove_dir_all(&base).unwrap();
     }
 }
