@@ -167,6 +167,14 @@ impl Survey {
             balance: choose::balance(config, self.kind),
             budget: config.shutdown_delay.saturating_add(config.stop_timeout),
         });
+        if self.kind == Kind::Capture && config.contract == ContractChoice::Auto {
+            info!(
+                target: "master",
+                off = "DUTCH_MASTER_CONTRACT=plain",
+                effect = "workers' TCP sockets are made by the master, and workers run with no_new_privs",
+                "servers are captured"
+            );
+        }
         for (name, address) in listeners.names() {
             info!(target: "listener", name, address, "listening");
         }

@@ -1,0 +1,188 @@
+//! Servers that do what servers should not, or that try our patience: each costs only itself.
+
+use std::{
+    io::Write,
+    net::TcpListener,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+
+use crate::{
+    harness::{Folder, kill},
+    load::{Load, ask, at, crowd, descriptors, free_port, server, serving, up},
+};
+
+/// Serves, rolls under load, and loses nothing.
+#[track_caller]
+fn rolls_well(mode: &str, line: &'static str) -> Vec<String> {
+    let port = free_port();
+    let mut master = up(server(mode, port, "2"));
+    let load = Load::start(at(port), 3, line);
+    for _ in 0..2 {
+        load.proceeds(30);
+        master.roll();
+    }
+    load.proceeds(30);
+    load.finish().nothing_was_lost();
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+    master.so_far().into_iter().map(|line| line.text).collect()
+}
+
+#[test]
+fn a_server_that_polls_its_listener_before_it_has_an_address_is_rolled() {
+    rolls_well("epoll-first", "hello");
+}
+
+#[test]
+fn a_server_whose_timer_fires_every_millisecond_gets_its_sockets() {
+    let said = rolls_well("ticking", "hello");
+    assert!(said.iter().any(|line| line == "ticking"));
+}
+
+#[test]
+fn a_server_that_nobody_may_look_into_is_drained_as_others_are() {
+    rolls_well("undumpable", "hold 0.2");
+}
+
+#[test]
+fn a_server_that_listens_on_a_copy_of_its_socket_is_rolled() {
+    rolls_well("copied", "hello");
+}
+
+#[test]
+fn a_server_whose_children_accept_is_rolled() {
+    rolls_well("child", "hello");
+}
+
+#[test]
+fn a_server_of_multipath_tcp_gets_plain_tcp_and_is_rolled() {
+    let said = rolls_well("multipath", "hello");
+    assert!(said.iter().any(|line| line == "protocol 6"), "{said:?}");
+}
+
+#[test]
+fn a_server_that_closes_and_reopens_its_port_loses_nothing_in_between() {
+    let port = free_port();
+    let mut master = up(server("rebind", port, "2"));
+    let load = Load::start(at(port), 4, "hello");
+    for _ in 0..2 {
+        load.proceeds(300);
+        master.roll();
+    }
+    let before = descriptors(master.pid());
+    load.proceeds(1000);
+    let after = descriptors(master.pid());
+    load.finish().nothing_was_lost();
+    assert!(after <= before + 4, "{before} descriptors, then {after}");
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}
+
+#[test]
+fn connections_that_a_worker_opens_are_its_own_and_end_when_it_closes_them() {
+    let port = free_port();
+    let peer = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = peer.local_addr().unwrap().port().to_string();
+    let clock = std::thread::spawn(move || {
+        let mut slowest = Duration::ZERO;
+        for _ in 0..500 {
+            let (mut client, _) = peer.accept().unwrap();
+            let began = Instant::now();
+            assert_eq!(std::io::Read::read(&mut client, &mut [0]).unwrap(), 0);
+            slowest = slowest.max(began.elapsed());
+        }
+        slowest
+    });
+    let mut master = up(serving(&["outbound", &port.to_string(), &to], "1"));
+    let slowest = clock.join().unwrap();
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    assert_eq!(crowd(at(port), 20).len(), 1);
+    let open = descriptors(master.pid());
+    assert!(open < 60, "{open} descriptors after 550 connections");
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}
+
+#[test]
+fn a_server_that_shuts_its_listener_is_replaced_and_others_serve() {
+    let port = free_port();
+    let mut master = up(server("shutter", port, "3"));
+    let load = Load::start(at(port), 3, "hello");
+    load.proceeds(100);
+    let victim = ask(at(port), "shut").unwrap()[0];
+    master.next("worker disconnected");
+    let began = Instant::now();
+    assert!(!crowd(at(port), 60).contains_key(&victim));
+    assert!(began.elapsed() < Duration::from_secs(10));
+    master.next("worker ready");
+    load.finish();
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}
+
+#[test]
+fn a_worker_that_floods_us_with_calls_costs_only_itself() {
+    let port = free_port();
+    let mut master = up(server("flood", port, "2"));
+    let load = Load::start(at(port), 2, "hello");
+    load.proceeds(100);
+    master.roll();
+    load.proceeds(100);
+    load.finish().nothing_was_lost();
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}
+
+#[test]
+fn a_worker_does_not_hang_when_the_master_is_gone() {
+    let port = free_port();
+    let folder = Folder::new();
+    let pipe = folder.text("lines");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let master =
+        serving(&["orphaned", &port.to_string(), &pipe], "1").set("READY", "start").start();
+    master.next("worker ready");
+    master.printed("serving");
+    let mut lines = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+    lines.write_all(b"1\n").unwrap();
+    master.printed("a socket");
+    // One call may be under way when it dies: stopped, it answers nobody.
+    master.signal(Signal::STOP);
+    lines.write_all(b"2\n").unwrap();
+    kill(master.pid().into(), Signal::KILL);
+    master.printed("errno ENOSYS");
+}
+
+#[test]
+fn a_port_that_the_kernel_chooses_is_a_workers_own_and_does_not_hold_a_roll() {
+    let port = free_port();
+    let mut master = up(server("chosen", port, "2"));
+    let own: u16 = master.printed("chosen").text.split(' ').nth(1).unwrap().parse().unwrap();
+    assert_eq!(crowd(at(own), 10).len(), 1);
+    assert_eq!(crowd(at(port), 40).len(), 2);
+    master.roll();
+    assert_eq!(crowd(at(port), 40).len(), 2);
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}
+
+/// A server of 32-bit calls: `socket`, `bind` and `listen` of i386, by the gate that 64-bit programs
+/// have as well.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_server_that_makes_32_bit_calls_is_captured() {
+    let folder = Folder::new();
+    let source = folder.write("server.c", include_str!("i386.c"));
+    let program = folder.text("server");
+    let built = Command::new("cc")
+        .args(["-O1", "-static", "-no-pie", "-fno-pie", "-o", &program, &source])
+        .status()
+        .unwrap();
+    assert!(built.success());
+    let port = free_port();
+    let setup = crate::harness::Setup::of(&[&program, &port.to_string()]);
+    let mut master = up(setup.set("CONTRACT", "capture").set("WORKERS", "2"));
+    let load = Load::start(at(port), 2, "hello");
+    load.proceeds(100);
+    master.roll();
+    load.proceeds(100);
+    load.finish().nothing_was_lost();
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}

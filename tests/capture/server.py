@@ -1,0 +1,223 @@
+"""A server that knows nothing of who supervises it: one line in, "PID SLOT GENERATION" out."""
+import ctypes, errno, os, select, signal, socket, sys, threading, time
+
+mode, port = sys.argv[1], int(sys.argv[2])
+me = "%d %s %s\n" % (os.getpid(), os.environ["DUTCH_MASTER_SLOT"], os.environ["DUTCH_MASTER_GENERATION"])
+
+
+def say(*words):
+    print(*words, flush=True)
+
+
+def listening(at=port, kind=socket.SOCK_STREAM, protocol=0):
+    s = socket.socket(socket.AF_INET, kind, protocol)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("127.0.0.1", at))
+    s.listen(5)
+    return s
+
+
+def answer(client):
+    with client:
+        client.settimeout(20)
+        line = b""
+        while not line.endswith(b"\n"):
+            more = client.recv(100)
+            if not more:
+                return ""
+            line += more
+        words = line.decode().split()
+        if words[0] == "hold":
+            time.sleep(float(words[1]))
+        client.sendall(me.encode())
+        return words[0]
+
+
+def serve(s):
+    while True:
+        answer(s.accept()[0])
+
+
+def threaded(s):
+    while True:
+        threading.Thread(target=answer, args=(s.accept()[0],), daemon=True).start()
+
+
+def epoll_first():
+    """Registers its listener before it has an address, and never looks at it otherwise."""
+    s, e = socket.socket(), select.epoll()
+    s.setblocking(False)
+    e.register(s.fileno(), select.EPOLLIN)
+    s.bind(("127.0.0.1", port))
+    s.listen(5)
+    while True:
+        for _ in e.poll():
+            try:
+                client = s.accept()[0]
+            except BlockingIOError:
+                continue
+            client.setblocking(True)
+            answer(client)
+
+
+def rebind():
+    """Closes its listener and opens it anew, all the time."""
+    while True:
+        s = listening()
+        s.settimeout(0.02)
+        end = time.monotonic() + 0.3
+        while time.monotonic() < end:
+            try:
+                answer(s.accept()[0])
+            except TimeoutError:
+                pass
+        s.close()
+        time.sleep(0.05)
+
+
+def outbound(to):
+    """Opens and closes connections, then serves; one of them stays open until it is closed."""
+    for _ in range(500):
+        socket.create_connection(("127.0.0.1", to)).close()
+    for _ in range(50):
+        try:
+            socket.create_connection(("127.0.0.1", 9))
+        except ConnectionRefusedError:
+            pass
+    say("connected")
+    serve(listening())
+
+
+def flood():
+    """Asks for sockets as fast as it can, in slot 0."""
+    def ask():
+        while True:
+            socket.socket().close()
+    if os.environ["DUTCH_MASTER_SLOT"] == "0":
+        for _ in range(4):
+            threading.Thread(target=ask, daemon=True).start()
+    serve(listening())
+
+
+def orphaned(pipe_path):
+    """Asks for a socket whenever a line comes, whoever listens."""
+    s = listening()
+    say("serving")
+    with open(pipe_path) as lines:
+        for _ in lines:
+            try:
+                socket.socket().close()
+                say("a socket")
+            except OSError as error:
+                say("errno", errno.errorcode[error.errno])
+                os._exit(0)
+
+
+def shutter():
+    s = listening()
+    while True:
+        try:
+            client = s.accept()[0]
+        except OSError:
+            time.sleep(1000)
+        if answer(client) == "shut":
+            s.shutdown(socket.SHUT_RDWR)
+
+
+def undumpable():
+    if ctypes.CDLL(None).prctl(4, 0, 0, 0, 0) != 0:
+        sys.exit("can't be made undumpable")
+    threaded(listening())
+
+
+def ticking():
+    signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.siginterrupt(signal.SIGALRM, True)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    libc = ctypes.CDLL(None, use_errno=True)
+    for _ in range(40):
+        fd = libc.socket(socket.AF_INET, socket.SOCK_STREAM, 0)
+        if fd < 0:
+            sys.exit("socket: %s" % os.strerror(ctypes.get_errno()))
+        os.close(fd)
+    say("ticking")
+    threaded(listening())
+
+
+def multipath():
+    s = listening(protocol=262)
+    say("protocol", s.getsockopt(socket.SOL_SOCKET, 38))
+    serve(s)
+
+
+def chosen():
+    """Beside its own port it has one that the kernel chooses."""
+    s = listening(0)
+    say("chosen", s.getsockname()[1])
+    threading.Thread(target=serve, args=(s,), daemon=True).start()
+    serve(listening())
+
+
+def copied():
+    """Listens on a copy under another number."""
+    s = socket.socket()
+    os.dup2(s.fileno(), 77)
+    s.close()
+    s = socket.socket(fileno=77)
+    s.bind(("127.0.0.1", port))
+    s.listen(5)
+    serve(s)
+
+
+def two():
+    """Opens the second port late."""
+    s = listening()
+    threading.Thread(target=threaded, args=(s,), daemon=True).start()
+    if os.environ["DUTCH_MASTER_GENERATION"] != "1":
+        time.sleep(1.5)
+    threaded(listening(port + 1))
+
+
+def closes():
+    """Stops as servers do: closes the listener, finishes, ends."""
+    s = listening()
+    def stop(*_):
+        s.close()
+        say("closed")
+        time.sleep(1.5)
+        os._exit(0)
+    signal.signal(signal.SIGTERM, stop)
+    while True:
+        answer(s.accept()[0])
+
+
+def child():
+    """Leaves all the work to a child that forks after the listen."""
+    s = listening()
+    for _ in range(2):
+        if os.fork() == 0:
+            serve(s)
+    signal.signal(signal.SIGTERM, lambda *_: os.killpg(0, 9))
+    while True:
+        signal.pause()
+
+
+{
+    "serve": lambda: serve(listening()),
+    "threaded": lambda: threaded(listening()),
+    "epoll-first": epoll_first,
+    "rebind": rebind,
+    "outbound": lambda: outbound(int(sys.argv[3])),
+    "flood": flood,
+    "orphaned": lambda: orphaned(sys.argv[3]),
+    "shutter": shutter,
+    "undumpable": undumpable,
+    "ticking": ticking,
+    "multipath": multipath,
+    "chosen": chosen,
+    "copied": copied,
+    "two": two,
+    "closes": closes,
+    "child": child,
+    "never": lambda: time.sleep(1000),
+}[mode]()
