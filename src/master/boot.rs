@@ -46,7 +46,7 @@ use crate::{
         host::{self, RuntimeDir},
         poll::{Interest, Poll},
         reap,
-        seccomp::{self, Ability, Obstacle},
+        seccomp::{self, Ability},
         signals::Signals,
         sink::Sink,
     },
@@ -102,8 +102,7 @@ struct Survey {
     root: Dir,
     cpus: NonZeroU16,
     count: Count,
-    kind: Kind,
-    kind_why: String,
+    choice: Choice,
     capture: Option<Capture>,
     readiness: Readiness,
     in_slots: bool,
@@ -114,16 +113,16 @@ fn survey(config: &Config, path: Option<&OsStr>) -> Result<Survey, Refusal> {
     let root = Dir::open_ambient_dir("/", ambient_authority())
         .map_err(|error| refuse(EXIT_SOFTWARE, "/ can't be opened", &error))?;
     let facts = cgroup::facts(&root);
-    let Choice { kind, why, trial } = choose::contract(config, path, &seccomp::probe);
+    let choice = choose::contract(config, path, &seccomp::probe);
+    let kind = choice.kind;
     if let Some(problem) = choose::clash(config, kind) {
         return Err(refuse(EXIT_CONFIG, "settings contradict each other", &problem));
     }
     Ok(Survey {
         cpus: capacity::cpus(&facts).0,
         count: capacity::count(config, &facts),
-        kind,
-        kind_why: why,
-        capture: capture(config, kind, trial)?,
+        capture: capture(config, &choice)?,
+        choice,
         readiness: choose::readiness(config, kind),
         in_slots: matches!(kind, Kind::Systemd | Kind::Capture)
             && config.balance != Balance::Shared,
@@ -133,17 +132,13 @@ fn survey(config: &Config, path: Option<&OsStr>) -> Result<Survey, Refusal> {
 }
 
 /// What captures servers, where that was chosen and can be had.
-fn capture(
-    config: &Config,
-    kind: Kind,
-    trial: Option<Result<Ability, Obstacle>>,
-) -> Result<Option<Capture>, Refusal> {
-    if kind != Kind::Capture {
+fn capture(config: &Config, choice: &Choice) -> Result<Option<Capture>, Refusal> {
+    if choice.kind != Kind::Capture {
         return Ok(None);
     }
-    match trial {
+    match &choice.trial {
         Some(Err(obstacle)) => {
-            return Err(refuse(EXIT_CONFIG, "CONTRACT=capture can't be had", &obstacle));
+            return Err(refuse(EXIT_CONFIG, "CONTRACT=capture can't be had", obstacle));
         }
         Some(Ok(Ability { is_undisturbed: false })) => {
             warn!(target: "master", problem = "Linux before 5.19 lets signals interrupt captured calls", "servers with a fast timer may hang");
@@ -161,13 +156,13 @@ impl Survey {
         journal::starting(&journal::Starting {
             workers: self.count.workers.get(),
             workers_why: &self.count.why,
-            kind: self.kind,
-            kind_why: &self.kind_why,
+            kind: self.choice.kind,
+            kind_why: &self.choice.why,
             readiness: &self.readiness,
-            balance: choose::balance(config, self.kind),
+            balance: choose::balance(config, self.choice.kind),
             budget: config.shutdown_delay.saturating_add(config.stop_timeout),
         });
-        if self.kind == Kind::Capture && config.contract == ContractChoice::Auto {
+        if self.choice.kind == Kind::Capture && config.contract == ContractChoice::Auto {
             info!(
                 target: "master",
                 off = "DUTCH_MASTER_CONTRACT=plain",
@@ -196,23 +191,22 @@ fn assemble(
     let policy = policy(&config, found.cpus)?;
     let runtime = runtime_directory(&found.readiness)?;
     let credentials = credentials(&config, &found.root)?;
-    let mut listeners = open_listeners(&config, &found)?;
-    listeners.capture = found.capture.take();
-    let einhorn = runtime.as_ref().filter(|_| found.kind == Kind::Systemd).and_then(open_einhorn);
+    let listeners = open_listeners(&config, &mut found)?;
+    let einhorn = open_einhorn(found.choice.kind, runtime.as_ref());
     let operators = open_doors(&config, runtime.as_ref())?;
     let now = clock::now();
     found.announce(&config, &listeners);
     let mut master = Master {
         fleet: Fleet::new(policy, found.count.workers),
-        kit: kit(&config, found.kind, credentials, runtime, einhorn.as_ref()),
+        kit: kit(&config, &found.choice, credentials, runtime, einhorn.as_ref()),
         readiness: found.readiness,
         facts: Vec::new(),
         now,
         poll: Poll::new().map_err(software("epoll can't be had"))?,
         signals,
         children: Children::default(),
-        cluster: cluster(&config, found.kind, &listeners)?,
-        rescue: Rescue::new(config.stall_timeout).map_err(software("epoll can't be had"))?,
+        cluster: cluster(&config, found.choice.kind, &listeners)?,
+        rescue: rescue(&config)?,
         listeners,
         sources,
         releases: BTreeMap::new(),
@@ -255,12 +249,15 @@ fn software(what: &'static str) -> impl Fn(Errno) -> Refusal {
     move |error| refuse(EXIT_SOFTWARE, what, &error)
 }
 
-fn open_listeners(config: &Config, found: &Survey) -> Result<Listeners, Refusal> {
-    Listeners::open(&config.listen, found.in_slots, &found.root).map_err(|faults| {
+fn open_listeners(config: &Config, found: &mut Survey) -> Result<Listeners, Refusal> {
+    let opened = Listeners::open(&config.listen, found.in_slots, &found.root);
+    let mut listeners = opened.map_err(|faults| {
         faults.iter().fold(Refusal(EXIT_CONFIG), |_, fault| {
             refuse(EXIT_CONFIG, "listener can't be opened", fault)
         })
-    })
+    })?;
+    listeners.capture = found.capture.take();
+    Ok(listeners)
 }
 
 fn start_watch(config: &Config) -> Result<Option<Watch>, Refusal> {
@@ -318,6 +315,10 @@ impl Master {
     }
 }
 
+fn rescue(config: &Config) -> Result<Rescue, Refusal> {
+    Rescue::new(config.stall_timeout).map_err(software("epoll can't be had"))
+}
+
 fn cluster(config: &Config, kind: Kind, listeners: &Listeners) -> Result<Option<Cluster>, Refusal> {
     if kind != Kind::Node {
         return Ok(None);
@@ -327,7 +328,8 @@ fn cluster(config: &Config, kind: Kind, listeners: &Listeners) -> Result<Option<
     Cluster::new(options, listeners.lent()).map(Some).map_err(software("no cluster can be had"))
 }
 
-fn open_einhorn(directory: &RuntimeDir) -> Option<Einhorn> {
+fn open_einhorn(kind: Kind, directory: Option<&RuntimeDir>) -> Option<Einhorn> {
+    let directory = directory.filter(|_| kind == Kind::Systemd)?;
     Einhorn::open(directory.path())
         .inspect_err(|error| warn!(target: "master", problem = %error, "no einhorn socket"))
         .ok()

@@ -1,5 +1,7 @@
 //! `doctor`: what this container allows, and what is not as it should be, each with a remedy.
 
+mod capture;
+
 use std::{
     ffi::{OsStr, OsString},
     fs,
@@ -53,6 +55,7 @@ impl Master {
         findings.extend([Self::place(), self.patience(), self.control_socket()]);
         findings.extend(self.rights());
         findings.extend(self.swallower());
+        findings.extend(self.capture_findings());
         findings.sort_by_key(|finding| finding.gravity);
         findings
     }

@@ -17,6 +17,7 @@ use crate::{
         program::{self, Program},
     },
     sys::{
+        host,
         seccomp::{Ability, Obstacle},
         spawn,
     },
@@ -68,7 +69,7 @@ pub(super) fn contract(
         return Choice::of(Kind::Node, "the program is Node");
     }
     let chosen = if config.listen.is_empty() {
-        captured_or_plain(config, probe)
+        captured_or_plain(config, path, probe)
     } else {
         Choice::of(Kind::Systemd, "LISTEN is set")
     };
@@ -79,9 +80,17 @@ pub(super) fn contract(
 }
 
 /// Servers of which nothing is known: two of them can share a port only if they are captured.
-fn captured_or_plain(config: &Config, probe: &dyn Fn() -> Result<Ability, Obstacle>) -> Choice {
+fn captured_or_plain(
+    config: &Config,
+    path: Option<&OsStr>,
+    probe: &dyn Fn() -> Result<Ability, Obstacle>,
+) -> Choice {
     if config.balance == Balance::Shared {
         return Choice::of(Kind::Plain, "LISTEN is not set, and BALANCE=shared");
+    }
+    if gains_rights(config, path) {
+        let why = "LISTEN is not set, and capture would keep the program from gaining rights";
+        return Choice::of(Kind::Plain, why);
     }
     let trial = probe();
     let (kind, why) = match &trial {
@@ -89,6 +98,17 @@ fn captured_or_plain(config: &Config, probe: &dyn Fn() -> Result<Ability, Obstac
         Err(obstacle) => (Kind::Plain, format!("LISTEN is not set, and no capture: {obstacle}")),
     };
     Choice { kind, why, trial: Some(trial) }
+}
+
+/// Whether the program gets rights from its file (setuid, capabilities) that `no_new_privs` would
+/// keep from it. Root has them all.
+fn gains_rights(config: &Config, path: Option<&OsStr>) -> bool {
+    if host::uid() == 0 && config.user.is_none() {
+        return false;
+    }
+    let program = config.command.first();
+    let files = program.map(|program| spawn::candidates(program, path)).unwrap_or_default();
+    files.iter().find_map(|file| host::grants_rights(file)).unwrap_or_default()
 }
 
 fn recognised(config: &Config, path: Option<&OsStr>) -> Program {
@@ -157,3 +177,6 @@ pub(super) fn clash(config: &Config, kind: Kind) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

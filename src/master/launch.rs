@@ -28,6 +28,7 @@ use crate::{
         Errno, Pid,
         host::{self, RuntimeDir},
         limits::{Limit, Limits},
+        seccomp::{Ability, Obstacle},
         spawn::{self, Credentials, Filter, Group, Launch, SpawnError, Spawned},
     },
 };
@@ -37,6 +38,8 @@ use crate::{
 pub(crate) struct Kit {
     pub(crate) command: Vec<OsString>,
     pub(crate) kind: Kind,
+    /// What trying to capture servers has shown, where that was tried.
+    pub(crate) trial: Option<Result<Ability, Obstacle>>,
     pub(crate) credentials: Option<Credentials>,
     pub(crate) limits: Limits,
     /// The limits that we were started with and have raised for ourselves.

@@ -7,6 +7,7 @@ use tracing::warn;
 
 use super::{
     boot::{EXIT_CONFIG, Refusal, refuse},
+    choose::Choice,
     einhorn::Einhorn,
     launch::Kit,
 };
@@ -27,11 +28,12 @@ const OOM_STEP: i16 = 100;
 /// All of it.
 pub(super) fn kit(
     config: &Config,
-    kind: Kind,
+    choice: &Choice,
     credentials: Option<Credentials>,
     runtime: Option<RuntimeDir>,
     einhorn: Option<&Einhorn>,
 ) -> Kit {
+    let &Choice { kind, trial, .. } = choice;
     // Before we raise our own: each worker costs us several descriptors, but select(2) makes many programs
     // unsafe above 1024.
     let inherited: Vec<_> = Resource::from_name("NOFILE").map(limits::raise).into_iter().collect();
@@ -42,6 +44,7 @@ pub(super) fn kit(
             .filter(|_| config.node_keepalive && kind == Kind::Node)
             .and_then(write_preload),
         kind,
+        trial,
         credentials,
         // What a filter may be set with.
         limits: Limits {

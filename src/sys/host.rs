@@ -1,7 +1,7 @@
 //! Small facts about where we run, and the directory that is ours while we do.
 
 use std::{
-    ffi::OsString,
+    ffi::{CStr, OsString},
     fmt,
     os::fd::{AsFd, AsRawFd, OwnedFd},
     path::{Path, PathBuf},
@@ -61,6 +61,13 @@ pub(crate) fn path_of(fd: &impl AsFd) -> Option<PathBuf> {
     // A removed one has a name that is nobody's, or somebody else's.
     let (open, named) = (rustix::fs::fstat(fd).ok()?, rustix::fs::stat(&path).ok()?);
     ((open.st_dev, open.st_ino) == (named.st_dev, named.st_ino)).then_some(path)
+}
+
+/// Whether a program gives rights to who executes it; nothing where there is no such file.
+pub(crate) fn grants_rights(program: &CStr) -> Option<bool> {
+    let mode = Mode::from_raw_mode(rustix::fs::stat(program).ok()?.st_mode);
+    let capabilities = rustix::fs::getxattr(program, c"security.capability", &mut [0_u8; 0]);
+    Some(mode.intersects(Mode::SUID | Mode::SGID) || capabilities.is_ok())
 }
 
 /// Whether two descriptors stand for the same file, pipe or socket.

@@ -15,6 +15,7 @@
 
 mod harness;
 
+mod captured;
 mod configuration;
 mod exit_codes;
 mod failed_releases;

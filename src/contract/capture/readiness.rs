@@ -102,6 +102,11 @@ impl Capture {
         self.required(member).difference(&has).map(ToString::to_string).collect()
     }
 
+    /// Whether a worker listens anywhere.
+    pub(crate) fn has_listened(&self, worker: WorkerId) -> bool {
+        self.members.get(&worker.get()).is_some_and(|member| member.listened.is_some())
+    }
+
     fn waiting(&self) -> impl Iterator<Item = &Member> {
         self.members.values().filter(|member| !member.is_ready && !member.is_reaped)
     }

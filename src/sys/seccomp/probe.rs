@@ -72,6 +72,24 @@ impl fmt::Display for Obstacle {
     }
 }
 
+impl Obstacle {
+    /// What would help.
+    pub(crate) const fn remedy(self) -> &'static str {
+        match self {
+            Self::Filter(Errno(libc::EBUSY)) => {
+                "another runtime, or servers that take their sockets from LISTEN"
+            }
+            Self::Filter(Errno(libc::EPERM | libc::EACCES)) => {
+                "docker's default seccomp profile, or your own with seccomp(2) allowed"
+            }
+            Self::Filter(Errno(libc::EINVAL | libc::ENOSYS)) | Self::HandOver(_) => {
+                "Linux 5.14 or later with runc or crun; else servers that take LISTEN's sockets"
+            }
+            _ => "see the log; servers that take their sockets from LISTEN need no capture",
+        }
+    }
+}
+
 /// Tries it.
 pub(crate) fn probe() -> Result<Ability, Obstacle> {
     let program = Program::new();
