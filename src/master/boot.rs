@@ -195,7 +195,6 @@ fn assemble(
     let einhorn = open_einhorn(found.choice.kind, runtime.as_ref());
     let operators = open_doors(&config, runtime.as_ref())?;
     let now = clock::now();
-    found.announce(&config, &listeners);
     let mut master = Master {
         fleet: Fleet::new(policy, found.count.workers),
         kit: kit(&config, &found.choice, credentials, runtime, einhorn.as_ref()),
@@ -257,6 +256,7 @@ fn open_listeners(config: &Config, found: &mut Survey) -> Result<Listeners, Refu
         })
     })?;
     listeners.capture = found.capture.take();
+    found.announce(config, &listeners);
     Ok(listeners)
 }
 
