@@ -104,7 +104,7 @@ fn a_deaf_worker_what_was_relayed_and_the_spread_of_load_are_shown() {
     (second.is_deaf, second.connections) = (true, Some(3));
     deaf.workers.push(second);
     deaf.listeners[0].relayed = 5;
-    let text = status(&deaf, Look { width: 100, has_colour: false });
+    let text = status(&deaf, Look { width: 100, height: None, has_colour: false });
     assert!(text.contains("        2 accepts nobody\n"), "{text}");
     assert!(text.contains("\nspread 3 to 12 connections a ready worker\n"), "{text}");
     assert!(text.contains(" queue=3/4096 relayed=5\n"), "{text}");
