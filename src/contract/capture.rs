@@ -24,8 +24,9 @@ use std::{
 use dutch_master::{Generation, WorkerEvent, WorkerId};
 
 use self::{
-    member::{Door, Member},
-    place::{Group, Lane},
+    held::Held,
+    member::{Door, Member, Standing},
+    place::{Group, Lane, let_go},
     readiness::Knowledge,
 };
 use crate::sys::{
@@ -35,7 +36,7 @@ use crate::sys::{
     seccomp::{self, Asked, Call, Heard, Listener, Program, Reply, Wanted},
     sockets::{
         AcceptQueue,
-        born::{self, State},
+        born::{self, Place, State},
     },
     steer::SteerError,
 };
@@ -170,7 +171,11 @@ impl Capture {
     /// Lets new connections come to a worker, or keeps them away.
     pub(crate) fn set_live(&mut self, worker: WorkerId, is_live: bool) -> Result<(), SteerError> {
         if let Some(member) = self.members.get_mut(&worker.get()) {
-            member.is_live = is_live;
+            member.standing = match (is_live, member.standing) {
+                (true, _) => Standing::Lives,
+                (false, Standing::Lives) => Standing::Leaves,
+                (false, standing) => standing,
+            };
         }
         if is_live {
             self.learn(worker);
@@ -225,7 +230,9 @@ impl Capture {
 
     /// All workers stop: what they close is closed from now on.
     pub(crate) fn release(&mut self) {
-        self.groups.iter_mut().for_each(Group::release);
+        for group in &mut self.groups {
+            group.release(&self.poll);
+        }
         self.groups.clear();
     }
 
@@ -282,7 +289,7 @@ impl Capture {
             Asked::Bind(fd) => self.on_bind(number, call, fd),
             Asked::Listen(fd, backlog) => self.on_listen(number, call, fd, backlog),
             Asked::ListenUnseen => {
-                self.unseen(number, call, "it listens by socketcall(2), unseen by us")
+                self.unseen(number, call, "it listens by socketcall(2), unseen by us");
             }
             Asked::Other => self.reply(number, call, Reply::Continue),
         }
@@ -311,13 +318,13 @@ impl Capture {
             return;
         }
         let Some(member) = self.members.get_mut(&number) else { return };
-        member.nursery.add(serial, fd, call.thread, wanted.is_cloexec, socket);
+        member.nursery.add(serial, fd, call.thread, wanted.is_cloexec, socket, &self.poll);
         self.forget_number(number, fd);
     }
 
     fn on_bind(&mut self, number: u64, call: &Call, fd: i32) {
         if let Some(member) = self.members.get_mut(&number) {
-            member.nursery.bind(fd, call.thread);
+            member.nursery.bind(fd, call.thread, &self.poll);
         }
         // What listens is bound already: the number means another socket by now.
         self.forget_number(number, fd);
@@ -329,7 +336,7 @@ impl Capture {
         let worker = member.newcomer.worker;
         let held = member.nursery.take(fd, call.thread);
         let place = held.as_ref().and_then(|held| born::place(held.socket.as_fd()));
-        let (Some(held), Some(place)) = (held, place) else {
+        let Some((held, place)) = self.unless_unbound(held, place) else {
             let mut lanes = self.groups.iter_mut().filter_map(|group| group.lane_of(worker));
             let same = lanes.find(|lane| lane.number == Some(fd));
             return match same.map(|lane| born::listen(lane.socket.as_fd(), backlog)) {
@@ -340,6 +347,14 @@ impl Capture {
         };
         let reply = self.seat(worker, call, place, held, fd, backlog);
         self.reply(number, call, reply);
+    }
+
+    fn unless_unbound(&self, held: Option<Held>, place: Option<Place>) -> Option<(Held, Place)> {
+        let held = held?;
+        if place.is_none() {
+            let_go(&held.socket, &self.poll);
+        }
+        Some((held, place?))
     }
 
     /// A listen that is none of ours: a unix socket's, say, or a port that the kernel chooses.
@@ -356,7 +371,7 @@ impl Capture {
     /// Something has happened on a socket.
     fn look_at(&mut self, serial: u64) {
         for member in self.members.values_mut() {
-            member.nursery.look_at(serial);
+            member.nursery.look_at(serial, &self.poll);
         }
         let lost = self.groups.iter_mut().find(|group| {
             group.lanes.iter().any(|lane| {
@@ -366,10 +381,10 @@ impl Capture {
         let Some(group) = lost else { return };
         let holder = group.lanes.iter().find(|lane| lane.serial == serial);
         let holder = holder.and_then(|lane| lane.holder);
-        let outcome = group.lose(serial);
+        let outcome = group.lose(serial, &self.poll);
         self.tell(outcome);
         if let Some(worker) = holder
-            && self.members.get(&worker.get()).is_some_and(|member| member.is_live)
+            && self.members.get(&worker.get()).is_some_and(Member::is_live)
             && !self.groups.iter_mut().any(|group| group.lane_of(worker).is_some())
         {
             self.news.push(News::Event(worker, WorkerEvent::Disconnected));

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 
 use crate::{
     harness::{Folder, kill},
-    load::{Load, ask, at, crowd, descriptors, free_port, server, serving, up},
+    load::{Load, ask, at, crowd, descriptors, free_port, server, serving, ticks, up, wakes},
 };
 
 /// Serves, rolls under load, and loses nothing.
@@ -92,12 +92,19 @@ fn connections_that_a_worker_opens_are_its_own_and_end_when_it_closes_them() {
             assert_eq!(std::io::Read::read(&mut client, &mut [0]).unwrap(), 0);
             slowest = slowest.max(began.elapsed());
         }
-        slowest
+        (slowest, peer.accept().unwrap().0)
     });
     let mut master = up(serving(&["outbound", &port.to_string(), &to], "1"));
-    let slowest = clock.join().unwrap();
+    let (slowest, mut chat) = clock.join().unwrap();
     assert!(slowest < Duration::from_secs(2), "{slowest:?}");
     assert_eq!(crowd(at(port), 20).len(), 1);
+    let before = wakes(master.pid());
+    for _ in 0..500 {
+        chat.write_all(b"x").unwrap();
+        std::io::Read::read_exact(&mut chat, &mut [0]).unwrap();
+    }
+    let woken = wakes(master.pid()) - before;
+    assert!(woken < 50, "{woken} times for what is not ours");
     let open = descriptors(master.pid());
     assert!(open < 60, "{open} descriptors after 550 connections");
     assert_eq!(master.stop(), 0, "{}", master.tail());
@@ -113,6 +120,10 @@ fn a_server_that_shuts_its_listener_is_replaced_and_others_serve() {
     master.next("worker disconnected");
     let began = Instant::now();
     assert!(!crowd(at(port), 60).contains_key(&victim));
+    let before = ticks(master.pid());
+    std::thread::sleep(Duration::from_secs(1));
+    let busy = ticks(master.pid()) - before;
+    assert!(busy < 40, "{busy} hundredths of a second for a socket that is shut");
     assert!(began.elapsed() < Duration::from_secs(10));
     master.next("worker ready");
     load.finish();

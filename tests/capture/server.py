@@ -76,7 +76,7 @@ def rebind():
 
 
 def outbound(to):
-    """Opens and closes connections, then serves; one of them stays open until it is closed."""
+    """Opens and closes connections, then serves, and echoes on one that stays open."""
     for _ in range(500):
         socket.create_connection(("127.0.0.1", to)).close()
     for _ in range(50):
@@ -85,7 +85,11 @@ def outbound(to):
         except ConnectionRefusedError:
             pass
     say("connected")
-    serve(listening())
+    chat = socket.create_connection(("127.0.0.1", to))
+    serving = threading.Thread(target=serve, args=(listening(),), daemon=True)
+    serving.start()
+    while True:
+        chat.sendall(chat.recv(1))
 
 
 def flood():

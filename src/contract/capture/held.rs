@@ -6,7 +6,11 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use crate::sys::sockets::born::{self, State};
+use super::place::let_go;
+use crate::sys::{
+    poll::Poll,
+    sockets::born::{self, State},
+};
 
 /// How many are kept for one worker. The oldest goes first, and is then the worker's alone.
 const MOST: usize = 64;
@@ -40,19 +44,22 @@ impl Nursery {
         thread: u32,
         is_cloexec: bool,
         socket: OwnedFd,
+        poll: &Poll,
     ) {
-        self.0.retain(|held| (held.number, held.thread) != (number, thread));
+        self.keep(poll, |held| (held.number, held.thread) != (number, thread));
         if self.0.len() >= MOST {
-            self.0.remove(0);
+            let_go(&self.0.remove(0).socket, poll);
         }
         self.0.push(Held { serial, number, thread, is_cloexec, socket, is_new: true });
     }
 
     /// A worker gives this number an address: it shares its port from now on.
-    pub(super) fn bind(&mut self, number: i32, thread: u32) {
+    pub(super) fn bind(&mut self, number: i32, thread: u32, poll: &Poll) {
         match self.find(number, thread) {
             // Bound already: by now the number is another socket's.
-            Some(at) if self.0.get(at).is_some_and(Held::is_bound) => drop(self.0.remove(at)),
+            Some(at) if self.0.get(at).is_some_and(Held::is_bound) => {
+                let_go(&self.0.remove(at).socket, poll);
+            }
             Some(at) => {
                 let _ = self.0.get(at).map(|held| born::share(held.socket.as_fd()));
             }
@@ -77,13 +84,24 @@ impl Nursery {
     }
 
     /// Something has changed on a socket. Lets go of it if it is no server's.
-    pub(super) fn look_at(&mut self, serial: u64) {
-        self.0.retain_mut(|held| {
+    pub(super) fn look_at(&mut self, serial: u64, poll: &Poll) {
+        self.keep(poll, |held| {
             if held.serial != serial {
                 return true;
             }
             let was_new = std::mem::replace(&mut held.is_new, false);
             was_new && born::state(held.socket.as_fd()) == Ok(State::Idle)
+        });
+    }
+
+    /// Lets go of all others.
+    fn keep(&mut self, poll: &Poll, mut stays: impl FnMut(&mut Held) -> bool) {
+        self.0.retain_mut(|held| {
+            let stays = stays(held);
+            if !stays {
+                let_go(&held.socket, poll);
+            }
+            stays
         });
     }
 
@@ -111,9 +129,13 @@ mod tests {
     fn nursery(sockets: &[(u64, i32, u32)]) -> Nursery {
         let mut nursery = Nursery::default();
         for &(serial, number, thread) in sockets {
-            nursery.add(serial, number, thread, true, born::make(false, false).unwrap());
+            nursery.add(serial, number, thread, true, born::make(false, false).unwrap(), &poll());
         }
         nursery
+    }
+
+    fn poll() -> Poll {
+        Poll::new().unwrap()
     }
 
     fn bind_to_any(nursery: &Nursery, serial: u64) {
@@ -143,23 +165,23 @@ mod tests {
     #[test]
     fn a_bound_socket_that_is_bound_again_is_another_one_by_now() {
         let mut nursery = nursery(&[(1, 3, 100)]);
-        nursery.bind(3, 100);
+        nursery.bind(3, 100, &poll());
         assert!(socket_reuseport(&nursery.0[0].socket).unwrap());
         bind_to_any(&nursery, 1);
-        nursery.bind(3, 100);
+        nursery.bind(3, 100, &poll());
         assert!(nursery.0.is_empty());
     }
 
     #[test]
     fn a_copy_under_another_number_is_the_only_bound_one() {
         let mut nursery = nursery(&[(1, 3, 100), (2, 4, 100)]);
-        nursery.bind(30, 100);
+        nursery.bind(30, 100, &poll());
         assert!(nursery.0.iter().all(|held| socket_reuseport(&held.socket).unwrap()));
         assert_eq!(serial(nursery.take(30, 100)), None);
         bind_to_any(&nursery, 2);
         assert_eq!(serial(nursery.take(30, 100)), Some(2));
         bind_to_any(&nursery, 1);
-        nursery.add(5, 5, 100, true, born::make(false, false).unwrap());
+        nursery.add(5, 5, 100, true, born::make(false, false).unwrap(), &poll());
         bind_to_any(&nursery, 5);
         assert_eq!(serial(nursery.take(30, 100)), None, "there are two");
     }
@@ -168,13 +190,13 @@ mod tests {
     fn what_connects_or_fails_is_let_go() {
         let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let mut nursery = nursery(&[(1, 3, 100), (2, 4, 100)]);
-        nursery.look_at(1);
-        nursery.look_at(2);
+        nursery.look_at(1, &poll());
+        nursery.look_at(2, &poll());
         assert_eq!(nursery.0.len(), 2, "that was their first state");
         rustix::net::connect(&nursery.0[0].socket, &server.local_addr().unwrap()).unwrap();
-        nursery.look_at(1);
+        nursery.look_at(1, &poll());
         assert_eq!(nursery.0.len(), 1);
-        nursery.look_at(2);
+        nursery.look_at(2, &poll());
         assert!(nursery.0.is_empty());
     }
 

@@ -8,7 +8,7 @@ use std::{
 use super::{
     Capture, MOST, Newcomer, News, PASSING, Source,
     held::{Held, Nursery},
-    place::{Group, Lane},
+    place::{Group, Lane, let_go},
 };
 use crate::sys::{
     diag::{self, Tag},
@@ -30,6 +30,19 @@ pub(super) enum Door {
     Closed,
 }
 
+/// How far a worker has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is not known to be ready.
+    Waits,
+    /// It was said to be ready.
+    Told,
+    /// It is to get connections.
+    Lives,
+    /// It is to get none any more.
+    Leaves,
+}
+
 /// One worker.
 #[derive(Debug)]
 pub(super) struct Member {
@@ -43,10 +56,7 @@ pub(super) struct Member {
     pub(super) listened: Option<Duration>,
     /// Whether some of that was none of ours.
     pub(super) is_unseen: bool,
-    /// It was said to be ready.
-    pub(super) is_ready: bool,
-    /// It is to get connections.
-    pub(super) is_live: bool,
+    pub(super) standing: Standing,
     /// It is gone, but for processes that are not of its group.
     pub(super) is_reaped: bool,
 }
@@ -61,10 +71,16 @@ impl Member {
             since,
             listened: None,
             is_unseen: false,
-            is_ready: false,
-            is_live: false,
+            standing: Standing::Waits,
             is_reaped: false,
         }
+    }
+}
+
+impl Member {
+    /// Whether it is to get connections.
+    pub(super) fn is_live(&self) -> bool {
+        self.standing == Standing::Lives
     }
 }
 
@@ -84,14 +100,17 @@ impl Capture {
         member.listened = Some(self.now);
         let tag = member.tag;
         if self.take_over(worker, call, place, fd, held.is_cloexec) {
+            let_go(&held.socket, &self.poll);
             return Reply::Done;
         }
         if self.places_of(worker) >= MOST {
+            let_go(&held.socket, &self.poll);
             return Reply::Continue;
         }
         // Without marks a drain waits for a while and no longer.
         let _ = diag::set_tag(held.socket.as_fd(), tag);
         if let Err(errno) = born::listen(held.socket.as_fd(), backlog) {
+            let_go(&held.socket, &self.poll);
             return Reply::Failed(errno);
         }
         let token = Source::Socket(held.serial).token();
@@ -108,7 +127,7 @@ impl Capture {
         let outcome = self.join(place, lane);
         self.tell(outcome);
         // Ready already, it has just grown.
-        if self.members.get(&number).is_some_and(|member| member.is_live) {
+        if self.members.get(&number).is_some_and(Member::is_live) {
             let outcome = self.set_live(worker, true);
             self.tell(outcome);
         }
@@ -139,7 +158,7 @@ impl Capture {
         }
         if let Some(member) = self.members.get(&worker.get()) {
             let _ = diag::set_tag(lane.socket.as_fd(), member.tag);
-            lane.is_live |= member.is_live;
+            lane.is_live |= member.is_live();
         }
         (lane.holder, lane.number) = (Some(worker), Some(fd));
         true
@@ -149,7 +168,7 @@ impl Capture {
         if let Some(group) = self.groups.iter_mut().find(|group| group.place == place) {
             // Two workers do not get the same port from the kernel.
             group.is_lasting |= group.lanes.iter().any(|other| other.holder != lane.holder);
-            group.sweep(self.now)?;
+            group.sweep(self.now, &self.poll)?;
             return group.join(lane);
         }
         let is_lasting = !born::chosen_ports().contains(&place.at.port());
@@ -171,9 +190,12 @@ impl Capture {
         };
         let mut surplus =
             self.groups.iter().filter(|group| passing(group)).count().saturating_sub(PASSING);
-        self.groups.retain(|group| {
+        self.groups.retain_mut(|group| {
             let goes = surplus > 0 && passing(group);
             surplus = surplus.saturating_sub(goes.into());
+            if goes {
+                group.release(&self.poll);
+            }
             !goes
         });
     }
@@ -191,7 +213,8 @@ impl Capture {
     pub(super) fn forget(&mut self, worker: WorkerId) -> Result<(), SteerError> {
         self.members.remove(&worker.get());
         let now = self.now;
-        let each = self.groups.iter_mut().map(|group| group.leave(worker, now));
+        let poll = &self.poll;
+        let each = self.groups.iter_mut().map(|group| group.leave(worker, now, poll));
         let outcome = super::worst(each);
         self.close_deserted();
         outcome
@@ -199,13 +222,15 @@ impl Capture {
 
     /// Closes places where nobody listens any more and nobody is going to: all are ready without it.
     pub(super) fn close_deserted(&mut self) {
-        let is_quiet =
-            !self.members.is_empty() && self.members.values().all(|member| member.is_live);
-        self.groups.retain(|group| {
+        let is_quiet = !self.members.is_empty() && self.members.values().all(Member::is_live);
+        self.groups.retain_mut(|group| {
             let is_held = group.lanes.iter().any(|lane| lane.holder.is_some());
             let stays = is_held || (group.is_lasting && !is_quiet && !group.lanes.is_empty());
             if !stays && group.is_lasting {
                 self.news.push(News::Closed(group.place.to_string()));
+            }
+            if !stays {
+                group.release(&self.poll);
             }
             stays
         });

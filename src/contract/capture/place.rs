@@ -11,6 +11,7 @@ use std::{
 use dutch_master::WorkerId;
 
 use crate::sys::{
+    poll::Poll,
     sockets::{
         self, AcceptQueue,
         born::{self, Place, State, state},
@@ -90,7 +91,12 @@ impl Group {
     }
 
     /// A worker is gone with all its processes: what waits for it, or may, waits for the next one.
-    pub(super) fn leave(&mut self, worker: WorkerId, now: Duration) -> Result<(), SteerError> {
+    pub(super) fn leave(
+        &mut self,
+        worker: WorkerId,
+        now: Duration,
+        poll: &Poll,
+    ) -> Result<(), SteerError> {
         let Some(lane) = self.lane_of(worker) else { return Ok(()) };
         let was_live = std::mem::replace(&mut lane.is_live, false);
         let is_open = state(lane.socket.as_fd()) == Ok(State::Listens);
@@ -100,44 +106,48 @@ impl Group {
             lane.is_aimed = false;
         }
         self.aim()?;
-        self.sweep(now)
+        self.sweep(now, poll)
     }
 
     /// Closes what nobody holds and nothing waits for.
-    pub(super) fn sweep(&mut self, now: Duration) -> Result<(), SteerError> {
+    pub(super) fn sweep(&mut self, now: Duration, poll: &Poll) -> Result<(), SteerError> {
         loop {
             let is_over = |lane: &Lane| {
                 let is_old = now.saturating_sub(lane.left) >= SETTLED;
                 lane.holder.is_none() && is_old && !lane.is_aimed && lane.waiting() == 0
             };
             let Some(at) = self.lanes.iter().position(is_over) else { return Ok(()) };
-            self.close(at)?;
+            self.close(at, poll)?;
         }
     }
 
     /// Closes a socket that nobody has but us.
-    fn close(&mut self, at: usize) -> Result<(), SteerError> {
+    fn close(&mut self, at: usize, poll: &Poll) -> Result<(), SteerError> {
         // The last one is about to change its number: until it has, it is better not called by it.
         let last = self.lanes.len().saturating_sub(1);
         let others: Vec<u32> =
             self.aimed().filter(|(index, _)| *index != last).map(|(_, number)| number).collect();
         let shorter = if others.is_empty() { Ok(()) } else { self.attach(&others) };
         // A process that was just forked may have a copy for a moment more.
-        born::end(self.lanes.swap_remove(at).socket.as_fd());
+        let lane = self.lanes.swap_remove(at);
+        born::end(lane.socket.as_fd());
+        let_go(&lane.socket, poll);
         shorter.and(self.aim())
     }
 
     /// A worker has shut its socket, which then is no longer among the kernel's.
-    pub(super) fn lose(&mut self, serial: u64) -> Result<(), SteerError> {
+    pub(super) fn lose(&mut self, serial: u64, poll: &Poll) -> Result<(), SteerError> {
         if let Some(at) = self.lanes.iter().position(|lane| lane.serial == serial) {
-            drop(self.lanes.swap_remove(at));
+            let_go(&self.lanes.swap_remove(at).socket, poll);
         }
         self.aim()
     }
 
     /// Lets go of all sockets: what their workers close from now on is closed.
-    pub(super) fn release(&mut self) {
-        self.lanes.clear();
+    pub(super) fn release(&mut self, poll: &Poll) {
+        for lane in self.lanes.drain(..) {
+            let_go(&lane.socket, poll);
+        }
     }
 
     /// Tells the kernel who lives. With none alive those who had their share keep it; else whoever
@@ -147,9 +157,10 @@ impl Group {
             for lane in &mut self.lanes {
                 lane.is_aimed = lane.is_live;
             }
-        } else if !self.lanes.iter().any(|lane| lane.is_aimed) {
-            let held = self.lanes.iter_mut().find(|lane| lane.holder.is_some());
-            held.into_iter().for_each(|lane| lane.is_aimed = true);
+        } else if !self.lanes.iter().any(|lane| lane.is_aimed)
+            && let Some(lane) = self.lanes.iter_mut().find(|lane| lane.holder.is_some())
+        {
+            lane.is_aimed = true;
         }
         let aimed: Vec<u32> = self.aimed().map(|(_, number)| number).collect();
         if aimed.is_empty() { Ok(()) } else { self.attach(&aimed) }
@@ -163,6 +174,11 @@ impl Group {
     fn attach(&self, lanes: &[u32]) -> Result<(), SteerError> {
         self.lanes.first().map_or(Ok(()), |lane| steer::steer(lane.socket.as_fd(), lanes))
     }
+}
+
+/// Hears no more of a socket whose last copy may be a worker's: closed here, it would still wake us.
+pub(super) fn let_go(socket: &OwnedFd, poll: &Poll) {
+    let _ = poll.remove(socket);
 }
 
 #[cfg(test)]

@@ -12,7 +12,10 @@ use std::{
 
 use dutch_master::{Generation, WorkerEvent, WorkerId};
 
-use super::{Capture, News, member::Member};
+use super::{
+    Capture, News,
+    member::{Member, Standing},
+};
 use crate::sys::sockets::born::Place;
 
 /// How long after a listen no other one comes, if it was the last.
@@ -72,7 +75,7 @@ impl Capture {
             .collect();
         for (worker, is_silent) in due {
             if let Some(member) = self.members.get_mut(&worker.get()) {
-                member.is_ready = true;
+                member.standing = Standing::Told;
             }
             if is_silent && !std::mem::replace(&mut self.knowledge.is_silent, true) {
                 self.news.push(News::Remark(
@@ -108,7 +111,9 @@ impl Capture {
     }
 
     fn waiting(&self) -> impl Iterator<Item = &Member> {
-        self.members.values().filter(|member| !member.is_ready && !member.is_reaped)
+        self.members
+            .values()
+            .filter(|member| member.standing == Standing::Waits && !member.is_reaped)
     }
 
     fn ready_at(&self, member: &Member) -> Option<Duration> {
