@@ -1,0 +1,97 @@
+//! A worker's calls, one by one: what is done here, and what the kernel does as if we were not there.
+
+use std::os::fd::AsFd;
+
+use super::{Capture, News, Source, held::Held, member::Door, place::let_go};
+use crate::sys::{
+    poll::Interest,
+    seccomp::{Asked, Call, Reply, Wanted},
+    sockets::born::{self, Place},
+};
+
+impl Capture {
+    pub(super) fn answer(&mut self, number: u64, call: &Call) {
+        match call.asked() {
+            Asked::Socket(wanted) => self.on_socket(number, call, wanted),
+            Asked::Bind(fd) => self.on_bind(number, call, fd),
+            Asked::Listen(fd, backlog) => self.on_listen(number, call, fd, backlog),
+            Asked::ListenUnseen => {
+                self.unseen(number, call, "it listens by socketcall(2), unseen by us");
+            }
+            Asked::Other => self.reply(number, call, Reply::Continue),
+        }
+    }
+
+    /// A call that is gone needs no reply, and one that can't be answered has no other to give.
+    fn reply(&mut self, number: u64, call: &Call, reply: Reply) {
+        if let Some(Door::Open(door)) = self.members.get_mut(&number).map(|it| &mut it.door) {
+            let _ = door.reply(call.id, reply);
+        }
+    }
+
+    fn on_socket(&mut self, number: u64, call: &Call, wanted: Wanted) {
+        let serial = self.next_serial;
+        let Some(Door::Open(door)) = self.members.get(&number).map(|member| &member.door) else {
+            return;
+        };
+        let given = born::make(wanted.is_v6, wanted.is_nonblocking).and_then(|socket| {
+            Ok((door.give(call.id, socket.as_fd(), wanted.is_cloexec)?, socket))
+        });
+        // Over its own limit, or ours: the kernel knows what to say.
+        let Ok((fd, socket)) = given else { return self.reply(number, call, Reply::Continue) };
+        self.next_serial = serial.wrapping_add(1);
+        // One that is not watched would keep a connection open that its worker has closed.
+        if self.poll.add(&socket, Source::Socket(serial).token(), Interest::Change).is_err() {
+            return;
+        }
+        let Some(member) = self.members.get_mut(&number) else { return };
+        member.nursery.add(serial, fd, call.thread, wanted.is_cloexec, socket, &self.poll);
+        self.forget_number(number, fd);
+    }
+
+    fn on_bind(&mut self, number: u64, call: &Call, fd: i32) {
+        if let Some(member) = self.members.get_mut(&number) {
+            member.nursery.bind(fd, call.thread, &self.poll);
+        }
+        // What listens is bound already: the number means another socket by now.
+        self.forget_number(number, fd);
+        self.reply(number, call, Reply::Continue);
+    }
+
+    fn on_listen(&mut self, number: u64, call: &Call, fd: i32, backlog: i32) {
+        let Some(member) = self.members.get_mut(&number) else { return };
+        let worker = member.newcomer.worker;
+        let held = member.nursery.take(fd, call.thread);
+        let place = held.as_ref().and_then(|held| born::place(held.socket.as_fd()));
+        let Some((held, place)) = self.unless_unbound(held, place) else {
+            let mut lanes = self.groups.iter_mut().filter_map(|group| group.lane_of(worker));
+            let same = lanes.find(|lane| lane.number == Some(fd));
+            return match same.map(|lane| born::listen(lane.socket.as_fd(), backlog)) {
+                Some(Ok(())) => self.reply(number, call, Reply::Done),
+                Some(Err(errno)) => self.reply(number, call, Reply::Failed(errno)),
+                None => self.unseen(number, call, "it listens where we do not see it"),
+            };
+        };
+        let reply = self.seat(worker, call, place, held, fd, backlog);
+        self.reply(number, call, reply);
+    }
+
+    fn unless_unbound(&self, held: Option<Held>, place: Option<Place>) -> Option<(Held, Place)> {
+        let held = held?;
+        if place.is_none() {
+            let_go(&held.socket, &self.poll);
+        }
+        Some((held, place?))
+    }
+
+    /// A listen that is none of ours: a unix socket's, say, or a port that the kernel chooses.
+    fn unseen(&mut self, number: u64, call: &Call, remark: &'static str) {
+        if let Some(member) = self.members.get_mut(&number) {
+            member.listened = Some(self.now);
+            if !std::mem::replace(&mut member.is_unseen, true) {
+                self.news.push(News::Remark(member.newcomer.worker, remark));
+            }
+        }
+        self.reply(number, call, Reply::Continue);
+    }
+}
