@@ -18,5 +18,6 @@ mod harness;
 
 mod against_peers;
 mod behind_nginx;
+mod captured;
 mod rolls;
 mod server;

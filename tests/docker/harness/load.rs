@@ -13,12 +13,19 @@ impl Load {
     /// Starts the client and returns when it is running.
     #[track_caller]
     pub(crate) fn start(network: &str, options: &str, address: &str, words: &str) -> Self {
+        let command = format!("/strict-client {address} expect=id={{id}} {words}");
+        Self::of(network, options, &command)
+    }
+
+    /// The same with another client that says and reports what the strict one does.
+    #[track_caller]
+    pub(crate) fn of(network: &str, options: &str, client: &str) -> Self {
         let label = label();
         let image = image();
         let mut command = vec!["run", "--detach", "--label", &label, "--network", network];
         command.extend(options.split_whitespace());
-        command.extend([image.as_str(), "/strict-client", address, "expect=id={id}"]);
-        command.extend(words.split_whitespace());
+        command.push(&image);
+        command.extend(client.split_whitespace());
         let load = Self(docker(&command));
         super::until("load is sent", || {
             text_of(&docker_fails(&["logs", &load.0])).contains("strict-client: running")
@@ -70,6 +77,11 @@ impl Report {
     /// How many answers came from `who`.
     pub(crate) fn by(&self, who: &str) -> u64 {
         self.0["by"][who].as_u64().unwrap_or(0)
+    }
+
+    /// Who has answered, as far as answers say so.
+    pub(crate) fn answerers(&self) -> Vec<&str> {
+        self.0["by"].as_object().into_iter().flatten().map(|(who, _)| who.as_str()).collect()
     }
 
     /// Every request of either kind was answered, and answered rightly.

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 
 PAUSE = 0.1
 GENERATION = os.environ.get("DUTCH_MASTER_GENERATION", "")
+WORKER = os.environ.get("DUTCH_MASTER_WORKER_ID", "")
 
 
 def ready():
@@ -28,7 +29,7 @@ def pause(number):
 
 
 def answer(number):
-    return f"id={number}. generation={GENERATION}\n".encode()
+    return f"id={number}. generation={GENERATION} worker={WORKER}\n".encode()
 
 
 def wsgi(environ, start_response):

@@ -14,6 +14,6 @@ run lambda { |env|
   id = env["QUERY_STRING"][/id=(\d+)/, 1]
   # Some requests take a while, so that a few are in flight whenever the server is told to stop.
   sleep 0.1 if id.end_with?("0")
-  body = "id=#{id}. generation=#{ENV['DUTCH_MASTER_GENERATION']}\n"
+  body = "id=#{id}. generation=#{ENV['DUTCH_MASTER_GENERATION']} worker=#{ENV['DUTCH_MASTER_WORKER_ID']}\n"
   [200, { "Content-Type" => "text/plain", "Content-Length" => body.bytesize.to_s }, [body]]
 }

@@ -4,4 +4,5 @@ header('Content-Type: text/plain');
 if (str_ends_with($_GET['id'] ?? '', '0')) {
     usleep(100000);
 }
-printf("id=%s. generation=%s\n", $_GET['id'] ?? '', getenv('DUTCH_MASTER_GENERATION'));
+printf("id=%s. generation=%s worker=%s\n", $_GET['id'] ?? '', getenv('DUTCH_MASTER_GENERATION'),
+    getenv('DUTCH_MASTER_WORKER_ID'));
