@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{Read, Write},
     num::NonZeroU16,
-    os::fd::{AsRawFd, FromRawFd},
+    os::fd::FromRawFd,
     process::{Child, Command},
     time::{Duration, Instant},
 };
@@ -58,13 +58,10 @@ impl Terminal {
     }
 
     fn resize(&mut self, height: u16, width: u16) {
-        let size = libc::winsize { ws_row: height, ws_col: width, ws_xpixel: 0, ws_ypixel: 0 };
+        let size =
+            rustix::termios::Winsize { ws_row: height, ws_col: width, ws_xpixel: 0, ws_ypixel: 0 };
         self.emulator.screen_mut().set_size(number(height), number(width));
-        // SAFETY: the descriptor is open and the size lives.
-        assert_eq!(
-            unsafe { libc::ioctl(self.side.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) },
-            0
-        );
+        rustix::termios::tcsetwinsize(&self.side, size).unwrap();
     }
 
     /// The lines that it shows.
@@ -75,7 +72,7 @@ impl Terminal {
 
     /// Reads more; nothing is left when nobody has the terminal open any more.
     fn read(&mut self) -> bool {
-        let mut bytes = [0; 65_536];
+        let mut bytes = [0; 8192];
         let Ok(length @ 1..) = self.side.read(&mut bytes) else { return false };
         self.emulator.process(&bytes[..length]);
         self.raw.extend(&bytes[..length]);
