@@ -106,6 +106,8 @@ fn who_connects_while_the_only_worker_is_dead_is_served_by_its_successor() {
     }
     let victim = ask(at(port), "hello").unwrap()[0];
     kill(victim, Signal::KILL);
+    // One that is dying may still take a connection along.
+    master.next("worker exited");
     let waiting: Vec<_> =
         (0..5).map(|_| std::thread::spawn(move || ask(at(port), "hello"))).collect();
     for client in waiting {
