@@ -158,6 +158,18 @@ pub(crate) fn descriptors(pid: u32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
 
+/// Waits until a process has no more descriptors than these: what is left of a worker goes a moment
+/// after its exit is told.
+#[track_caller]
+pub(crate) fn settles(pid: u32, most: usize) {
+    let end = std::time::Instant::now() + PATIENCE;
+    while descriptors(pid) > most {
+        let count = descriptors(pid);
+        assert!(std::time::Instant::now() < end, "{count} descriptors, {most} at most expected");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// How often a process has slept and was woken, or did not get to sleep at all.
 pub(crate) fn wakes(pid: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();

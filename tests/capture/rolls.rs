@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::{
     harness::{Setup, kill},
-    load::{Load, ask, at, crowd, descriptors, free_port, server, up},
+    load::{Load, ask, at, crowd, descriptors, free_port, server, settles, up},
 };
 
 /// So many rolls, or as many as asked for in the environment.
@@ -33,8 +33,7 @@ fn pythons_own_http_server_is_rolled_under_load_and_loses_nothing() {
     for _ in 0..rolls * 2 {
         master.next("worker exited");
     }
-    let after = descriptors(master.pid());
-    assert!(after <= before + 2, "{before} descriptors, then {after}");
+    settles(master.pid(), before + 2);
     assert_eq!(master.stop(), 0, "{}", master.tail());
 }
 
