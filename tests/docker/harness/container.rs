@@ -120,6 +120,13 @@ pub(crate) struct Container {
 }
 
 impl Container {
+    /// `docker run WORDS`, in the background.
+    #[track_caller]
+    pub(crate) fn run(words: &[&str]) -> Self {
+        let id = docker(&[&["run", "--detach", "--label", &label()], words].concat());
+        Self { log: Log::follow(&id), id }
+    }
+
     /// The engine's name for it.
     pub(crate) fn id(&self) -> &str {
         &self.id
