@@ -1,7 +1,8 @@
 """A WSGI application; nothing in it knows of its supervisor."""
 import os
 
-GREETING = f"hello from generation={os.environ.get('DUTCH_MASTER_GENERATION')}\n".encode()
+WORD = os.environ.get('GREETING', 'hello')
+GREETING = f"{WORD} from generation={os.environ.get('DUTCH_MASTER_GENERATION')}\n".encode()
 
 
 def app(environ, start_response):
