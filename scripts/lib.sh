@@ -110,6 +110,19 @@ ensure_rust() {
     ensure readelf binutils
 }
 
+# A tool of cargo's, from its registry, into target/tools unless it is there already.
+ensure_cargo_tool() {
+    local folder=${CARGO_TARGET_DIR:-$root/target}/tools
+    PATH=$folder/bin:$PATH
+    command -v "$1" >/dev/null && return
+    say "building $1 into $folder"
+    # It runs for seconds: what it would gain by optimisation is lost while it is built.
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG=0 \
+        CARGO_PROFILE_RELEASE_CODEGEN_UNITS=256 CARGO_TARGET_DIR="$folder/build" RUSTFLAGS= \
+        cargo install -q --locked "$1" --root "$folder" >&2
+    rm -rf "$folder/build"
+}
+
 ensure_node() { ensure node nodejs; }
 
 # --- the engine --------------------------------------------------------------------------------
