@@ -26,8 +26,6 @@ use crate::sys::{
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long one who has asked before may think about what to ask next.
 const PAUSE: Duration = Duration::from_secs(30);
-/// The longest head of an HTTP request: browsers and probes send less than a kilobyte.
-pub(crate) const HEAD_LIMIT: usize = 8192;
 
 /// What a client speaks, and what it has said of its next request.
 #[derive(Debug)]

@@ -1,0 +1,4 @@
+//! Fuzzes what `dutch_master_fuzz::primary` reads.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| dutch_master_fuzz::primary(data));
