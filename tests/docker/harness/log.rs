@@ -164,7 +164,7 @@ fn read(lines: Arc<(Mutex<Lines>, Condvar)>, from: impl Read + Send + 'static) {
 
 /// The last lines, for a failed test's message.
 pub(crate) fn tail(entries: &[Entry]) -> String {
-    let from = entries.len().saturating_sub(60);
-    let lines: Vec<&str> = entries[from..].iter().map(|entry| entry.text.as_str()).collect();
-    lines.join("\n")
+    let lines = entries.iter().map(|entry| entry.text.as_str());
+    let lines: Vec<&str> = lines.filter(|line| !line.starts_with("chatter ")).collect();
+    lines[lines.len().saturating_sub(60)..].join("\n")
 }

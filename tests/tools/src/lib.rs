@@ -7,3 +7,4 @@ pub mod load;
 pub mod notify;
 pub mod report;
 pub mod stream;
+pub mod trouble;

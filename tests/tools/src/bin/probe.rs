@@ -18,7 +18,7 @@ use std::{
 use nix::sched::{CloneFlags, unshare};
 use tools::{
     attempt::{Class, Request, one_shot},
-    notify,
+    notify, trouble,
 };
 
 const USAGE: &str =
@@ -32,6 +32,13 @@ const USAGE: &str =
        probe latin1 NAME COMMAND...  becomes COMMAND with a variable that is no text
        probe closed COMMAND...  becomes COMMAND without standard input, output and error
        probe pid1 COMMAND...    runs COMMAND as PID 1 of a new PID namespace; its exit code
+       probe fill FILE          takes all the room that is left on its disk
+       probe write FILE         writes a page beside it and removes it
+       probe remove FILE
+       probe flood SOCKET MS    clients of a control socket that mean no good
+       probe uptime             in seconds, as the time namespace has it
+       probe onto-full-disk FILE COMMAND...  becomes COMMAND, its output on a full disk
+       probe in-time-namespace SECONDS COMMAND...  becomes COMMAND, so much later
        probe exit-codes COMMAND...  for 0..=255 runs COMMAND (`{}` becomes the number) as PID 1;
                                 prints each pair that differs and exits 1, or 'all 256 agree'";
 
@@ -76,11 +83,25 @@ fn run(words: &[&str]) -> Result<ExitCode, String> {
             (0..3).for_each(|fd| unsafe { rustix::io::close(fd) });
             return Err(Command::new(program).args(arguments).exec().to_string());
         }
+        ["fill", path] => drop(trouble::fill(path)?),
+        ["write", path] => trouble::write(path)?,
+        ["remove", path] => fs::remove_file(path).map_err(|error| format!("{path}: {error}"))?,
+        ["flood", path, milliseconds] => trouble::flood(path, milliseconds)?,
+        ["uptime", ..] => print!("{}", first_word("/proc/uptime")?),
+        ["onto-full-disk", path, command @ ..] => trouble::onto_full_disk(path, command)?,
+        ["in-time-namespace", seconds, command @ ..] => {
+            trouble::in_time_namespace(seconds, command)?;
+        }
         ["pid1", command @ ..] => return Ok(ExitCode::from(shell_code(pid1(command)?))),
         ["exit-codes", command @ ..] => return exit_codes(command),
         _ => return Err(USAGE.to_owned()),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn first_word(path: &str) -> Result<String, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+    Ok(text.split(' ').next().unwrap_or_default().to_owned())
 }
 
 fn get(address: &str, path: &str) -> Result<(), String> {

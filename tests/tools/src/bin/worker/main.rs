@@ -4,7 +4,8 @@
 //! `boot-exit`, `boot-kill`, `boot-hang`, `extend` (s more to boot), `ready=off`, `crash-after` (ms), `exit-code`,
 //! `ignore-term`, `term-exit`, `delay` (ms a request), `linger` (ms that idle connections outlive
 //! the stop signal), `version`, `listen` (an address of its own), `watchdog` (ms between two signs
-//! of life), `watchdog-for` (ms until they end), `fdstore`, `orphans`, `leak` (MiB a second).
+//! of life), `watchdog-for` (ms until they end), `fdstore`, `orphans`, `leak` (MiB a second),
+//! `chatter` (KiB of output a second).
 
 mod pages;
 mod serve;

@@ -94,30 +94,30 @@ fn take(worker: &Arc<Worker>, listener: &OwnedFd) {
     let stream = Arc::new(Mutex::new(Some(Stream::from_socket(socket))));
     let job = {
         let (worker, stream) = (Arc::clone(worker), Arc::clone(&stream));
-        move || serve(&worker, &stream)
+        move || serve(&worker, &stream, true)
     };
     worker.busy.fetch_add(1, Ordering::AcqRel);
     if thread::Builder::new().stack_size(128 * 1024).spawn(job).is_err() {
-        // No room for a thread: the others wait until this connection has been served.
-        serve(worker, &stream);
+        // No room for a thread: the others wait until one request of this connection is served.
+        serve(worker, &stream, false);
     }
 }
 
-fn serve(worker: &Worker, stream: &Mutex<Option<Stream>>) {
+fn serve(worker: &Worker, stream: &Mutex<Option<Stream>>, keep: bool) {
     if let Some(stream) = stream.lock().expect("a stream").take() {
         // A client that goes away is its own affair.
-        let _ = converse(worker, stream);
+        let _ = converse(worker, stream, keep);
     }
     worker.busy.fetch_sub(1, Ordering::AcqRel);
 }
 
-fn converse(worker: &Worker, mut stream: Stream) -> io::Result<()> {
+fn converse(worker: &Worker, mut stream: Stream, keep: bool) -> io::Result<()> {
     stream.set_timeout(Duration::from_mins(1))?;
     let mut reader = Reader::default();
     while wait_for_request(worker, &stream, reader.left_over() > 0) {
         let Ok(head) = reader.head(&mut stream) else { return Ok(()) };
         let reply = pages::reply(worker, &head);
-        let close = head.closes() || worker.drained_for().is_some();
+        let close = !keep || head.closes() || worker.drained_for().is_some();
         let bytes = tools::http::answer(reply.status, &reply.body, close);
         io::Write::write_all(&mut stream, &bytes)?;
         if let Some(afterwards) = reply.afterwards {

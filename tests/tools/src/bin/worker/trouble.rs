@@ -61,6 +61,15 @@ pub(crate) fn when_ready(worker: &Arc<Worker>) {
             }
         });
     }
+    if let Some(kibibytes) = knobs.number("chatter") {
+        thread::spawn(move || {
+            let line = "chatter ".repeat(128);
+            loop {
+                (0..kibibytes).for_each(|_| println!("{}", line.trim_end()));
+                thread::sleep(Duration::from_secs(1));
+            }
+        });
+    }
     if let Some(pause) = knobs.millis("crash-after") {
         let code = knobs.number("exit-code").unwrap_or(1);
         thread::spawn(move || {
