@@ -17,6 +17,8 @@ mod documents;
 mod harness;
 #[path = "operate/hostile.rs"]
 mod hostile;
+#[path = "operate/secrets.rs"]
+mod secrets;
 #[path = "operate/strangers.rs"]
 mod strangers;
 #[path = "operate/terminal.rs"]

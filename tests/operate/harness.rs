@@ -25,6 +25,8 @@ pub(crate) struct Master {
     binary: PathBuf,
     child: Child,
     log: BufReader<ChildStderr>,
+    /// All of the log that has been read.
+    heard: String,
     /// Where HTTP is served, if it is.
     pub(crate) http: Option<String>,
 }
@@ -105,7 +107,8 @@ impl Master {
         }
         let mut child = command.spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
-        let mut master = Self { directory, binary: BINARY.into(), child, log, http: None };
+        let mut master =
+            Self { directory, binary: BINARY.into(), child, log, heard: String::new(), http: None };
         if settings.iter().any(|(name, _)| *name == "HTTP") {
             let line = master.until("serving metrics and probes");
             let entry: serde_json::Value = serde_json::from_str(&line).unwrap();
@@ -120,6 +123,7 @@ impl Master {
         loop {
             let mut line = String::new();
             assert!(self.log.read_line(&mut line).unwrap() > 0, "the log ends before {message}");
+            self.heard.push_str(&line);
             if line.contains(&wanted) {
                 return line;
             }
@@ -189,6 +193,15 @@ impl Master {
     pub(crate) fn stop(mut self) -> i32 {
         self.run(&["stop"]).is("stopped\n");
         self.child.wait().unwrap().code().unwrap()
+    }
+}
+
+impl Master {
+    /// Stops it. Returns its whole log.
+    pub(crate) fn whole_log(mut self) -> String {
+        self.run(&["stop"]).is("stopped\n");
+        self.log.read_to_string(&mut self.heard).unwrap();
+        std::mem::take(&mut self.heard)
     }
 }
 
