@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -58,8 +58,8 @@ pub(crate) enum Balance {
     Slot,
     /// One accept queue for all.
     Shared,
-    /// The master accepts and hands out.
-    RoundRobin,
+    /// The master accepts and hands out; a worker has at most so many that it has not answered.
+    RoundRobin(NonZeroUsize),
 }
 
 /// How a worker gets its listeners and says that it is ready (`CONTRACT`).
@@ -232,7 +232,10 @@ impl Balance {
         ("auto", Self::Auto),
         ("slot", Self::Slot),
         ("shared", Self::Shared),
-        ("round-robin", Self::RoundRobin),
+        ("round-robin", Self::RoundRobin(NonZeroUsize::MIN)),
+        ("round-robin:2", Self::RoundRobin(NonZeroUsize::MIN.saturating_add(1))),
+        ("round-robin:3", Self::RoundRobin(NonZeroUsize::MIN.saturating_add(2))),
+        ("round-robin:4", Self::RoundRobin(NonZeroUsize::MIN.saturating_add(3))),
     ];
 }
 

@@ -30,8 +30,8 @@ fn ready(config: &Config) -> Clash {
 /// Only Node's protocol lets the master hand out connections, and it knows no slots.
 fn balance(config: &Config) -> Clash {
     match (config.balance, config.contract) {
-        (_, ContractChoice::Auto) | (Balance::RoundRobin, ContractChoice::Node) => None,
-        (Balance::RoundRobin, _) => {
+        (_, ContractChoice::Auto) | (Balance::RoundRobin(_), ContractChoice::Node) => None,
+        (Balance::RoundRobin(_), _) => {
             Some(("BALANCE", "only CONTRACT=node hands out connections".to_owned()))
         }
         (Balance::Shared, ContractChoice::Capture) => {

@@ -50,7 +50,7 @@ const TABLE: &[Row] = &[
     ("MAX_LIFETIME", |c| c.max_lifetime.is_none(), &[("1h", |c| c.max_lifetime == Some(secs(3600))), ("off", |c| c.max_lifetime.is_none())], &["1s", "never"]),
     ("MAX_MEMORY", |c| c.max_memory.is_none(), &[("1G", |c| c.max_memory == Some(1 << 30)), ("off", |c| c.max_memory.is_none())], &["0", "50%"]),
     ("LISTEN", |c| c.listen.is_empty(), &[(":80, a=/b", |c| c.listen.len() == 2 && c.listen[1].address == Address::Unix("/b".into()))], &["localhost:80", ","]),
-    ("BALANCE", |c| c.balance == Balance::Auto, &[("slot", |c| c.balance == Balance::Slot), ("round-robin", |c| c.balance == Balance::RoundRobin), ("shared", |c| c.balance == Balance::Shared)], &["roundrobin"]),
+    ("BALANCE", |c| c.balance == Balance::Auto, &[("slot", |c| c.balance == Balance::Slot), ("round-robin", |c| matches!(c.balance, Balance::RoundRobin(in_flight) if in_flight.get() == 1)), ("round-robin:4", |c| matches!(c.balance, Balance::RoundRobin(in_flight) if in_flight.get() == 4)), ("shared", |c| c.balance == Balance::Shared)], &["roundrobin", "round-robin:5", "shared:2"]),
     ("CONTRACT", |c| c.contract == ContractChoice::Auto, &[("auto", |c| c.contract == ContractChoice::Auto), ("plain", |c| c.contract == ContractChoice::Plain), ("node", |c| c.contract == ContractChoice::Node), ("capture", |c| c.contract == ContractChoice::Capture)], &["docker", "Plain"]),
     ("READY", |c| c.ready == Ready::Auto, &[("notify", |c| c.ready == Ready::Notify), ("listening", |c| c.ready == Ready::Listening), ("delay:2s", |c| c.ready == Ready::Delay(secs(2)))], &["now", "delay:"]),
     ("READY_MIN", |c| c.ready_min.of(4) == 1, &[("50%", |c| c.ready_min.of(3) == 2), ("3", |c| c.ready_min.of(2) == 2)], &["0", "101%", "half"]),

@@ -4,13 +4,16 @@
 //! What to do is decided by [`Primary`]; here are its hands. They have a poll set of their own, so
 //! that the master's loop sees one descriptor: when that is readable, call [`Cluster::turn`].
 
+mod bulletin;
+mod connections;
+mod hands;
 mod listeners;
 mod peer;
 pub(crate) mod preload;
 
 use std::{
     collections::BTreeMap,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{BorrowedFd, OwnedFd},
     time::Duration,
 };
 
@@ -18,23 +21,22 @@ use dutch_master::{
     Timestamp, WorkerEvent, WorkerId,
     wire::node::{
         QUEUE_LIMIT,
-        primary::{Attachment, Effect, Event, MemberView, Misdeed, Options, Primary, Remark},
+        primary::{Effect, Event, MemberView, Misdeed, Options, Primary, Remark},
     },
 };
 
-use self::{listeners::Listeners, peer::Peer};
+use self::{bulletin::Bulletin, connections::Connections, listeners::Listeners, peer::Peer};
 use crate::sys::{
     Errno,
-    channel::{Channel, Received, SendError},
-    connection,
+    channel::{Channel, Received},
+    diag::{self, Census},
     poll::{Interest, Poll},
+    sockets::AcceptQueue,
 };
 
-/// How long nothing is accepted when there are no descriptors left, or nothing sent when the kernel
-/// has too many under way: no readiness would tell when that ends.
-const BREATHER: Duration = Duration::from_millis(50);
-/// `ETOOMANYREFS`: more descriptors are under way than an unprivileged user may have.
-const TOO_MANY_REFS: i32 = 109;
+/// How often a channel is read for a worker's last words. More than it can hold: what still comes then
+/// is written by somebody else, who may go on for ever.
+const LAST_READS: u8 = 64;
 
 /// What has come of it.
 #[derive(Debug)]
@@ -49,18 +51,21 @@ pub(crate) enum News {
     Opened(String),
     /// A server was closed that no worker has any more.
     Closed(String),
+    /// Servers are opened and closed so often that it is not told any more for a while.
+    Busy,
 }
 
 /// The primary and its hands.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     primary: Primary,
+    /// Whether workers have the listening sockets themselves.
+    is_shared: bool,
     poll: Poll,
     peers: BTreeMap<u64, Peer>,
     listeners: Listeners,
-    /// Connections that no worker has answered for yet.
-    connections: BTreeMap<u64, OwnedFd>,
-    next_connection: u64,
+    connections: Connections,
+    bulletin: Bulletin,
     /// When to try again what the kernel had no room for.
     retry_at: Option<Duration>,
     news: Vec<News>,
@@ -94,12 +99,13 @@ impl Cluster {
     pub(crate) fn new(mut options: Options, lent: BTreeMap<i32, OwnedFd>) -> Result<Self, Errno> {
         options.allowed.extend(lent.keys());
         Ok(Self {
+            is_shared: options.shared,
             primary: Primary::new(options),
             poll: Poll::new()?,
             peers: BTreeMap::new(),
             listeners: Listeners::new(lent),
-            connections: BTreeMap::new(),
-            next_connection: 0,
+            connections: Connections::default(),
+            bulletin: Bulletin::default(),
             retry_at: None,
             news: Vec::new(),
             now: Duration::ZERO,
@@ -122,7 +128,9 @@ impl Cluster {
         let (channel, theirs) = Channel::pair(QUEUE_LIMIT)?;
         let number = worker.get();
         self.poll.add(&channel, Source::Channel(number).token(), Interest::Read)?;
-        self.peers.insert(number, Peer::new(worker, channel));
+        let tags = self.peers.values().filter_map(|peer| peer.tag);
+        let tag = connections::free_tag(&tags.collect());
+        self.peers.insert(number, Peer::new(worker, channel, tag));
         self.event(now, Event::Joined { member: number, replaces: replaces.map(WorkerId::get) });
         Ok(theirs)
     }
@@ -136,7 +144,7 @@ impl Cluster {
     pub(crate) fn exited(&mut self, now: Duration, worker: WorkerId) {
         self.now = now;
         let member = worker.get();
-        while self.read_once(member) {}
+        self.hear_out(member);
         self.event(now, Event::Exited { member });
         self.peers.remove(&member);
     }
@@ -155,7 +163,9 @@ impl Cluster {
                     if ready.writable {
                         self.flush(member);
                     }
-                    if ready.readable || ready.hangup {
+                    if ready.hangup {
+                        self.hear_out(member);
+                    } else if ready.readable {
                         self.read_once(member);
                     }
                 }
@@ -198,10 +208,44 @@ impl Cluster {
         self.primary.members()
     }
 
+    /// Address and accept queue of each server that is open, those of a path or of UDP without a queue.
+    pub(crate) fn queues(&self) -> impl Iterator<Item = (String, Option<AcceptQueue>)> {
+        self.listeners.queues()
+    }
+
+    /// Everybody who is connected to a server, if the kernel tells.
+    pub(crate) fn census(&self) -> Option<Census> {
+        diag::census(&self.listeners.ports()).ok()
+    }
+
+    /// How many connections a worker has, where they are handed out.
+    pub(crate) fn connections(&self, worker: WorkerId, census: &Census) -> Option<usize> {
+        let tag = self.peers.get(&worker.get())?.tag.filter(|_| !self.is_shared)?;
+        Some(census.load(tag, Duration::ZERO).connections)
+    }
+
+    /// How many connections were taken back from workers that had not begun them.
+    pub(crate) const fn rescued(&self) -> u64 {
+        self.connections.rescued()
+    }
+
     fn event(&mut self, now: Duration, event: Event<'_>) {
         self.now = now;
         self.primary.handle(Timestamp::from_origin(now), event);
         self.obey();
+    }
+
+    /// Reads what a worker said last: it can say no more, so that even one that talked too much is heard
+    /// to its end, and the poll set reports no hang-up without end.
+    fn hear_out(&mut self, member: u64) {
+        if let Some(peer) = self.peers.get_mut(&member) {
+            peer.is_heard = true;
+        }
+        for _ in 0..LAST_READS {
+            if !self.read_once(member) {
+                return;
+            }
+        }
     }
 
     /// Reads once, so that no worker holds up the others. Whether there was anything.
@@ -235,41 +279,6 @@ impl Cluster {
         let _ = self.poll.remove(&channel);
     }
 
-    fn accept(&mut self, listener: u64) {
-        while self.primary.wants_connection(listener) {
-            let Some(socket) = self.listeners.get(listener) else { return };
-            match connection::accept(socket) {
-                Ok(None) => return,
-                Ok(Some(fd)) => {
-                    let connection = self.next_connection;
-                    self.next_connection = connection.wrapping_add(1);
-                    self.connections.insert(connection, fd);
-                    self.event(self.now, Event::Accepted { listener, connection });
-                }
-                Err(_) => {
-                    self.watch(listener, false);
-                    self.listeners.note_deaf(listener);
-                    self.retry_later();
-                    return;
-                }
-            }
-        }
-    }
-
-    fn retry_later(&mut self) {
-        self.retry_at.get_or_insert(self.now.saturating_add(BREATHER));
-    }
-
-    fn watch(&mut self, listener: u64, on: bool) {
-        let Some(socket) = self.listeners.get(listener) else { return };
-        // Watched twice or not at all: it is as it should be.
-        let _ = if on {
-            self.poll.add(socket, Source::Listener(listener).token(), Interest::Read)
-        } else {
-            self.poll.remove(socket)
-        };
-    }
-
     fn obey(&mut self) {
         while let Some(effect) = self.primary.next_effect() {
             match effect {
@@ -277,13 +286,13 @@ impl Cluster {
                 Effect::Open { listener, target, backlog, .. } => {
                     let outcome = self.listeners.open(listener, &target, backlog);
                     if outcome.is_ok() {
-                        self.news.push(News::Opened(self.listeners.name(listener)));
+                        self.tell_of_listener(listener, News::Opened);
                     }
                     self.answer(Event::Opened { listener, outcome });
                 }
                 Effect::CloseListener(listener) => {
                     self.watch(listener, false);
-                    self.news.push(News::Closed(self.listeners.name(listener)));
+                    self.tell_of_listener(listener, News::Closed);
                     self.listeners.close(listener);
                 }
                 Effect::Watch { listener, on } => self.watch(listener, on),
@@ -294,11 +303,10 @@ impl Cluster {
                     self.mind(member);
                 }
                 Effect::Inspect(connection) => {
-                    let fd = self.connections.get(&connection);
-                    let untouched = fd.is_some_and(|fd| connection::is_untouched(fd.as_fd()));
+                    let untouched = self.connections.inspect(connection);
                     self.answer(Event::Inspected { connection, untouched });
                 }
-                Effect::CloseConnection(connection) => drop(self.connections.remove(&connection)),
+                Effect::CloseConnection(connection) => self.connections.close(connection),
                 Effect::CloseDescriptors { member, count } => {
                     if let Some(peer) = self.peers.get_mut(&member) {
                         peer.close_descriptors(count);
@@ -322,6 +330,12 @@ impl Cluster {
         }
     }
 
+    /// The log is not a worker's to fill, which may open and close servers all the time.
+    fn tell_of_listener(&mut self, listener: u64, news: fn(String) -> News) {
+        let name = self.listeners.name(listener);
+        self.news.extend(self.bulletin.pass(self.now, news(name)));
+    }
+
     fn answer(&mut self, event: Event<'_>) {
         self.primary.handle(Timestamp::from_origin(self.now), event);
     }
@@ -337,51 +351,6 @@ impl Cluster {
         self.news.extend(worker.map(|worker| News::GaveUp(worker, misdeed)));
         self.tell(member, WorkerEvent::Disconnected);
         self.tell(member, WorkerEvent::Drained);
-    }
-
-    fn send(&mut self, member: u64, line: Vec<u8>, with: Option<Attachment>) {
-        let Some(channel) = self.peers.get_mut(&member).and_then(|peer| peer.channel.as_mut())
-        else {
-            return;
-        };
-        let original = match with {
-            None => None,
-            Some(Attachment::Listener(listener)) => self.listeners.get(listener),
-            Some(Attachment::Connection(connection)) => {
-                self.connections.get(&connection).map(AsFd::as_fd)
-            }
-        };
-        // Without a descriptor left for the copy the worker says that none has come, which is true.
-        let copy = original.and_then(|fd| fd.try_clone_to_owned().ok());
-        let sent = channel.send(line, copy);
-        self.note_sent(member, sent);
-    }
-
-    fn flush(&mut self, member: u64) {
-        let Some(channel) = self.peers.get_mut(&member).and_then(|peer| peer.channel.as_mut())
-        else {
-            return;
-        };
-        let sent = channel.flush();
-        self.note_sent(member, sent);
-    }
-
-    fn note_sent(&mut self, member: u64, sent: Result<(), SendError>) {
-        match sent {
-            Err(SendError::Full(_)) => self.answer(Event::Clogged { member }),
-            Err(SendError::Broken(Errno(TOO_MANY_REFS))) => self.retry_later(),
-            // Of a broken channel, reading tells.
-            Ok(()) | Err(SendError::Broken(_)) => {}
-        }
-        self.mind(member);
-    }
-
-    /// Waits for what matters on a channel now.
-    fn mind(&mut self, member: u64) {
-        let Some(peer) = self.peers.get_mut(&member) else { return };
-        if let (Some(interest), Some(channel)) = (peer.take_change(), &peer.channel) {
-            let _ = self.poll.modify(channel, Source::Channel(member).token(), interest);
-        }
     }
 }
 

@@ -13,10 +13,7 @@ use std::{
 };
 
 use cap_std::{ambient_authority, fs::Dir};
-use dutch_master::{
-    Fleet, Policy,
-    wire::{listen::stale, node::primary},
-};
+use dutch_master::{Fleet, Policy, wire::listen::stale};
 use tracing::{error, info, warn};
 
 use super::{
@@ -24,6 +21,7 @@ use super::{
     capacity::{self, Capacity, Count},
     children::Children,
     choose::{self, Choice},
+    cluster,
     einhorn::Einhorn,
     hooks::Hooks,
     journal,
@@ -320,12 +318,7 @@ fn rescue(config: &Config) -> Result<Rescue, Refusal> {
 }
 
 fn cluster(config: &Config, kind: Kind, listeners: &Listeners) -> Result<Option<Cluster>, Refusal> {
-    if kind != Kind::Node {
-        return Ok(None);
-    }
-    let shared = config.balance == Balance::Shared;
-    let options = primary::Options { shared, ..primary::Options::default() };
-    Cluster::new(options, listeners.lent()).map(Some).map_err(software("no cluster can be had"))
+    cluster::open(config, kind, listeners).map_err(software("no cluster can be had"))
 }
 
 fn open_einhorn(kind: Kind, directory: Option<&RuntimeDir>) -> Option<Einhorn> {

@@ -155,7 +155,7 @@ pub(super) fn readiness(config: &Config, kind: Kind) -> Readiness {
 /// Who gets a new connection, for the log.
 pub(super) fn balance(config: &Config, kind: Kind) -> &'static str {
     match (kind, config.balance) {
-        (Kind::Node, Balance::Auto | Balance::RoundRobin) => "round-robin",
+        (Kind::Node, Balance::Auto | Balance::RoundRobin(_)) => "round-robin",
         (Kind::Systemd | Kind::Capture, Balance::Auto | Balance::Slot) => "slot",
         _ => "shared",
     }
@@ -168,7 +168,7 @@ pub(super) fn clash(config: &Config, kind: Kind) -> Option<String> {
         (Kind::Node, Balance::Slot, _) => {
             Some(format!("BALANCE=slot: {contract}, knows round-robin and shared"))
         }
-        (Kind::Systemd | Kind::Capture | Kind::Plain, Balance::RoundRobin, _) => Some(format!(
+        (Kind::Systemd | Kind::Capture | Kind::Plain, Balance::RoundRobin(_), _) => Some(format!(
             "BALANCE=round-robin: only CONTRACT=node hands out connections, not {contract}"
         )),
         (Kind::Systemd | Kind::Plain, _, Ready::Listening) => {

@@ -2,7 +2,7 @@
 
 use std::{mem::replace, time::Duration};
 
-use dutch_master::{Event, WorkerEvent, WorkerId};
+use dutch_master::{Event, WorkerEvent, WorkerId, wire::node::primary::Options};
 use tracing::{info, warn};
 
 use super::{
@@ -10,10 +10,15 @@ use super::{
     children::{Drain, Stage},
     journal,
     launch::Name,
+    listeners::Listeners,
 };
-use crate::contract::{
-    Readiness,
-    node::{Cluster, News},
+use crate::{
+    config::{Balance, Config},
+    contract::{
+        Kind, Readiness,
+        node::{Cluster, News},
+    },
+    sys::Errno,
 };
 
 /// How long a Node program gets to end by itself once it is disconnected.
@@ -26,6 +31,22 @@ const NEVER_LISTENED: &str = "it opened no server through the cluster: one that 
                               yarn, nodemon) keeps the channel, so write node app.js; one without \
                               servers, or with `exclusive` or `reusePort` ones, says \
                               process.send('ready'), or gets READY=delay:2s";
+
+/// The cluster that a fleet of Node programs has.
+pub(super) fn cluster(
+    config: &Config,
+    kind: Kind,
+    listeners: &Listeners,
+) -> Result<Option<Cluster>, Errno> {
+    if kind != Kind::Node {
+        return Ok(None);
+    }
+    let mut options = Options { shared: config.balance == Balance::Shared, ..Options::default() };
+    if let Balance::RoundRobin(in_flight) = config.balance {
+        options.in_flight = in_flight;
+    }
+    Cluster::new(options, listeners.lent()).map(Some)
+}
 
 impl Master {
     pub(super) fn turn_cluster(&mut self) {
@@ -59,6 +80,11 @@ impl Master {
                 }
                 News::Opened(address) => info!(target: "listener", address, "listening"),
                 News::Closed(address) => info!(target: "listener", address, "closed"),
+                News::Busy => {
+                    let hint = "workers open and close servers all the time; a minute's worth is \
+                                not told";
+                    warn!(target: "listener", hint, "listeners come and go");
+                }
             }
         }
     }

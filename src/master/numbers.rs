@@ -13,6 +13,7 @@ use super::{
     Master, journal,
     record::{Histogram, START_BOUNDS},
 };
+use crate::contract::node::Cluster;
 
 /// Every state that a worker can be in, so that each has a value always.
 const STATES: [&str; 6] = ["starting", "ready", "retiring", "draining", "terminating", "killed"];
@@ -41,6 +42,7 @@ impl Master {
         let mut families = self.of_fleet(&workers);
         families.extend(self.of_history());
         families.extend(self.of_listeners());
+        families.extend(self.cluster.as_ref().map(of_cluster));
         families.extend(of_slots(&workers));
         render(&families, is_openmetrics)
     }
@@ -135,6 +137,16 @@ impl Master {
             .with(&[], carried);
         vec![length, limit, drops, relayed, relays]
     }
+}
+
+/// What only Node's cluster has.
+fn of_cluster(cluster: &Cluster) -> Family {
+    counter(
+        "dutch_master_connections_rescued",
+        "Connections handed to a Node worker that died or refused before it took them, and given to \
+         another",
+    )
+    .with(&[], cluster.rescued())
 }
 
 /// What the workers of each slot use together; it starts anew with each worker.

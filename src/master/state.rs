@@ -6,7 +6,7 @@ use dutch_master::{
 };
 
 use super::{Master, choose, journal};
-use crate::sys::proc;
+use crate::{contract::node::Cluster, sys::proc};
 
 /// How many of the last events `status` shows.
 const EVENTS: u64 = 8;
@@ -79,7 +79,10 @@ impl Master {
         let child = self.children.get(view.worker);
         let now = Timestamp::from_origin(self.now);
         let census = measures.census();
-        let connections = census.and_then(|all| self.listeners.connections(view.worker, all));
+        let connections = census.and_then(|all| match &self.cluster {
+            Some(cluster) => cluster.connections(view.worker, all),
+            None => self.listeners.connections(view.worker, all),
+        });
         Worker {
             slot: view.slot.get(),
             worker: view.worker.get(),
@@ -116,8 +119,11 @@ impl Master {
         let queues = queues.map(|(name, address, queue)| (name.to_owned(), address, queue));
         let captured = self.listeners.captured_queues();
         let captured = captured.map(|(address, queue)| (address.clone(), address, queue));
+        let of_programs = self.cluster.iter().flat_map(Cluster::queues);
+        let of_programs = of_programs.map(|(address, queue)| (address.clone(), address, queue));
         queues
             .chain(captured)
+            .chain(of_programs)
             .enumerate()
             .map(|(index, (name, address, queue))| Listener {
                 name,

@@ -34,6 +34,16 @@ impl Tag {
         if number == 0 || number > Self::COUNT { None } else { Some(Self(number)) }
     }
 
+    /// Every tag.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        (1..=Self::COUNT).map(Self)
+    }
+
+    /// How many options it takes.
+    pub(crate) const fn bits(self) -> u32 {
+        self.0.count_ones()
+    }
+
     fn has(self, bit: u8) -> bool {
         self.0 & bit != 0
     }
@@ -43,12 +53,42 @@ impl Tag {
 ///
 /// IPv6 sockets have the options of IPv4 as well.
 pub(crate) fn set_tag(listener: BorrowedFd<'_>, tag: Tag) -> Result<(), Errno> {
-    set_ip_freebind(listener, tag.has(1))?;
+    set_options(listener, tag, Tag(Tag::COUNT))
+}
+
+/// Takes every tag from a listener whose connections the master will tag one by one. One of IPv6 is born with some bits.
+pub(crate) fn clear_tag(listener: BorrowedFd<'_>) -> Result<(), Errno> {
+    set_options(listener, Tag(0), Tag(Tag::COUNT))
+}
+
+/// Tags a connection that the master hands out; `from` is the tag that it has.
+pub(crate) fn move_tag(
+    connection: BorrowedFd<'_>,
+    from: Option<Tag>,
+    to: Tag,
+) -> Result<(), Errno> {
+    set_options(connection, to, Tag(to.0 ^ from.map_or(0, |from| from.0)))
+}
+
+/// Sets those options that are bits of `changed`.
+fn set_options(socket: BorrowedFd<'_>, tag: Tag, changed: Tag) -> Result<(), Errno> {
+    if changed.has(1) {
+        set_ip_freebind(socket, tag.has(1))?;
+    }
     // These two are on by default, so that on is 0.
-    set_ip_multicast_loop(listener, !tag.has(2))?;
-    setsockopt(&listener, IpMulticastAll, &!tag.has(4))?;
-    setsockopt(&listener, IpBindAddressNoPort, &tag.has(8))?;
-    match setsockopt(&listener, IpRecverrRfc4884, &tag.has(16)) {
+    if changed.has(2) {
+        set_ip_multicast_loop(socket, !tag.has(2))?;
+    }
+    if changed.has(4) {
+        setsockopt(&socket, IpMulticastAll, &!tag.has(4))?;
+    }
+    if changed.has(8) {
+        setsockopt(&socket, IpBindAddressNoPort, &tag.has(8))?;
+    }
+    if !changed.has(16) {
+        return Ok(());
+    }
+    match setsockopt(&socket, IpRecverrRfc4884, &tag.has(16)) {
         // An old kernel, and a tag that does without.
         Err(_) if tag.0 <= Tag::EVERYWHERE => Ok(()),
         result => Ok(result?),

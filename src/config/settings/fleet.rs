@@ -68,7 +68,7 @@ pub(super) const READINESS: &[Setting] = &[
         form: Form::Text("WAY"),
         default: "auto",
         meaning: "a socket a slot, one for all, or handed out",
-        allowed: "auto, slot, shared, round-robin",
+        allowed: "auto, slot, shared, round-robin[:2-4]",
         example: "shared",
     },
     Setting {

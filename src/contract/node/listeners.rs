@@ -9,7 +9,10 @@ use std::{
 
 use dutch_master::wire::node::{SockName, Target};
 
-use crate::sys::sockets::{self, Address, Fault, Options, SocketFile};
+use crate::sys::{
+    diag,
+    sockets::{self, AcceptQueue, Address, Fault, Options, SocketFile},
+};
 
 /// libuv's numbers for what a program is told when a server can't be opened.
 const EACCES: i32 = -13;
@@ -24,10 +27,15 @@ const EADDRNOTAVAIL: i32 = -99;
 const UDP_REUSE_ADDRESS: u32 = 4;
 const UDP_REUSE_PORT: u32 = 8;
 
+/// How many servers are shown and counted: a worker can open many, and metrics are asked for often.
+const SHOWN: usize = 32;
+
 #[derive(Debug)]
 struct Socket {
     fd: OwnedFd,
     address: Address,
+    /// What was asked for: another address only where the port was left to the kernel.
+    asked: Option<String>,
     /// Its file, which goes with it; nothing for those of `LISTEN`, whose file stays.
     file: Option<SocketFile>,
 }
@@ -57,6 +65,39 @@ impl Listeners {
         self.sockets.get(&number).map_or_else(String::new, |socket| socket.address.to_string())
     }
 
+    /// Every socket that a program has opened, as it was asked for, and its accept queue where it has
+    /// one. Those of one name, such as any port of an address, are one.
+    pub(super) fn queues(&self) -> impl Iterator<Item = (String, Option<AcceptQueue>)> {
+        let mut queues: BTreeMap<&str, Option<AcceptQueue>> = BTreeMap::new();
+        for socket in self.sockets.values() {
+            let Some(name) = socket.asked.as_deref() else { continue };
+            if queues.len() >= SHOWN && !queues.contains_key(name) {
+                continue;
+            }
+            let (one, sum) =
+                (sockets::accept_queue(socket.fd.as_fd()).ok(), queues.entry(name).or_default());
+            *sum = match (*sum, one) {
+                (Some(sum), Some(one)) => Some(AcceptQueue {
+                    length: sum.length.saturating_add(one.length),
+                    limit: sum.limit.saturating_add(one.limit),
+                }),
+                (sum, one) => sum.or(one),
+            };
+        }
+        let queues: Vec<_> =
+            queues.into_iter().map(|(name, queue)| (name.to_owned(), queue)).collect();
+        queues.into_iter()
+    }
+
+    /// The ports of TCP, each once.
+    pub(super) fn ports(&self) -> Vec<u16> {
+        let ports = self.sockets.values().filter_map(|socket| match &socket.address {
+            Address::Tcp(at) => Some(at.port()),
+            _ => None,
+        });
+        ports.collect::<BTreeSet<u16>>().into_iter().take(SHOWN).collect()
+    }
+
     /// Opens a socket. What comes back is its TCP address, or libuv's errno.
     pub(super) fn open(
         &mut self,
@@ -74,6 +115,10 @@ impl Listeners {
             }
             _ => None,
         };
+        if name.is_some() {
+            // Without tags nobody knows how many connections a worker has.
+            let _ = diag::clear_tag(socket.fd.as_fd());
+        }
         self.sockets.insert(number, socket);
         Ok(name)
     }
@@ -82,7 +127,7 @@ impl Listeners {
     fn borrow(&self, fd: i32) -> Result<Socket, i32> {
         let of_ours = self.lent.get(&fd).and_then(|lent| lent.try_clone().ok()).ok_or(EBADF)?;
         let address = sockets::local_address(of_ours.as_fd()).map_err(|_| EINVAL)?;
-        Ok(Socket { fd: of_ours, address, file: None })
+        Ok(Socket { fd: of_ours, address, asked: None, file: None })
     }
 
     /// Closes a socket, and removes its file.
@@ -110,8 +155,9 @@ fn open(target: &Target, backlog: Option<u32>) -> Result<Socket, i32> {
         _ => None,
     };
     let fd = sockets::listen(&address, &options).map_err(|error| errno(error.fault))?;
+    let asked = Some(address.to_string());
     let address = sockets::local_address(fd.as_fd()).unwrap_or(address);
-    Ok(Socket { fd, address, file })
+    Ok(Socket { fd, address, asked, file })
 }
 
 /// Where a server wants to listen, in the words of [`sockets`].

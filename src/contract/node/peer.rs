@@ -4,7 +4,7 @@ use std::{collections::VecDeque, os::fd::OwnedFd};
 
 use dutch_master::WorkerId;
 
-use crate::sys::{channel::Channel, poll::Interest};
+use crate::sys::{channel::Channel, diag::Tag, poll::Interest};
 
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -13,6 +13,8 @@ pub(super) struct Peer {
     pub(super) channel: Option<Channel>,
     /// What it has sent and no message has claimed yet, oldest first.
     pub(super) descriptors: VecDeque<OwnedFd>,
+    /// What its connections are known by.
+    pub(super) tag: Option<Tag>,
     /// Whether it is listened to.
     pub(super) is_heard: bool,
     interest: Interest,
@@ -23,11 +25,12 @@ pub(super) struct Peer {
 const REMARKS: u8 = 20;
 
 impl Peer {
-    pub(super) fn new(worker: WorkerId, channel: Channel) -> Self {
+    pub(super) fn new(worker: WorkerId, channel: Channel, tag: Option<Tag>) -> Self {
         Self {
             worker,
             channel: Some(channel),
             descriptors: VecDeque::new(),
+            tag,
             is_heard: true,
             interest: Interest::Read,
             remarks: 0,

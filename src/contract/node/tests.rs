@@ -1,4 +1,4 @@
-//! Real Node processes as workers, in both modes. Without a `node` on PATH there is nothing to try.
+//! Real Node processes as workers, in both modes: the `node` on PATH.
 #![allow(clippy::arithmetic_side_effects, reason = "a test that overflows has failed")]
 
 mod hostile;
@@ -9,6 +9,7 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     num::NonZeroUsize,
+    os::fd::AsFd,
     os::unix::ffi::OsStrExt,
     sync::{
         Arc,
@@ -50,12 +51,9 @@ fn path() -> Option<std::ffi::OsString> {
     std::env::vars_os().find(|(name, _)| name == "PATH").map(|(_, path)| path)
 }
 
-fn has_node() -> bool {
-    let found = std::process::Command::new("node").arg("--version").output().is_ok();
-    if !found {
-        eprintln!("no node on PATH: nothing is tried here");
-    }
-    found
+fn need_node() {
+    let found = std::process::Command::new("node").arg("--version").output();
+    assert!(found.is_ok(), "no node on PATH: scripts/test host installs it");
 }
 
 impl World {
@@ -193,9 +191,7 @@ fn under_load(world: &mut World, act: impl FnOnce(&mut World)) -> (usize, Vec<St
 }
 
 fn rolls_without_loss(options: Options) {
-    if !has_node() {
-        return;
-    }
+    need_node();
     let mut world = World::new(SERVER, options);
     let old = world.boot();
     let (answered, failures) = under_load(&mut world, |world| {
@@ -224,9 +220,7 @@ fn a_roll_of_real_node_with_shared_sockets_loses_nothing() {
 
 #[test]
 fn real_node_gets_every_kind_of_server_and_error() {
-    if !has_node() {
-        return;
-    }
+    need_node();
     let folder = std::env::temp_dir().join(format!("dutch-master-node-{}", Pid::own()));
     std::fs::create_dir_all(&folder).unwrap();
     let app = folder.join("app.js");

@@ -182,6 +182,9 @@ fn a_connection_that_a_worker_sits_on_goes_on_when_it_dies() {
     pair.turn();
     pair.turn();
     assert_eq!(pair.cluster.connections.len(), 2);
+    let census = pair.cluster.census().unwrap();
+    let counts = [GOOD, BAD].map(|worker| pair.cluster.connections(worker, &census));
+    assert_eq!(counts, [Some(1), Some(1)]);
     pair.cluster.exited(clock::now(), BAD);
     pair.good.write_all(b"{\"cmd\":\"NODE_HANDLE_ACK\"}\n").unwrap();
     pair.good
@@ -190,4 +193,49 @@ fn a_connection_that_a_worker_sits_on_goes_on_when_it_dies() {
     pair.turn();
     let view = pair.cluster.members().find(|member| member.member == GOOD.get()).unwrap();
     assert_eq!((view.connections, view.unanswered), (2, 1));
+    assert_eq!(pair.cluster.rescued(), 1);
+}
+
+#[test]
+fn a_flooder_that_dies_while_nobody_listens_is_heard_to_its_end_at_once() {
+    let mut pair = Pair::new();
+    while pair.cluster.peers[&BAD.get()].is_heard {
+        let _ = pair.bad.write(&b"1\n".repeat(10_000));
+        pair.turn();
+    }
+    pair.bad.shutdown(std::net::Shutdown::Both).unwrap();
+    pair.turn();
+    assert!(pair.cluster.peers[&BAD.get()].channel.is_none());
+    // A hang-up that nobody collects would wake the loop for ever.
+    assert!(pair.cluster.poll.wait(Some(Duration::ZERO)).unwrap().is_empty());
+    pair.still_serves();
+}
+
+#[test]
+fn a_child_that_writes_on_when_its_worker_is_dead_holds_up_nobody() {
+    let mut pair = Pair::new();
+    let mut child = pair.bad.try_clone().unwrap();
+    child.set_nonblocking(false).unwrap();
+    let writer = thread::spawn(move || {
+        let limit = clock::now() + Duration::from_secs(5);
+        while clock::now() < limit && child.write_all(&b"1\n".repeat(10_000)).is_ok() {}
+    });
+    let before = clock::now();
+    pair.cluster.exited(before, BAD);
+    assert!(clock::now() < before + Duration::from_secs(2));
+    pair.still_serves();
+    writer.join().unwrap();
+}
+
+#[test]
+fn servers_are_shown_as_they_were_asked_for() {
+    let mut pair = Pair::new();
+    // Nobody takes the third: each worker has one to answer.
+    let _clients: Vec<TcpStream> =
+        (0..3).map(|_| TcpStream::connect((Ipv6Addr::LOCALHOST, pair.port)).unwrap()).collect();
+    pair.turn();
+    pair.turn();
+    let queues: Vec<_> = pair.cluster.queues().collect();
+    let [(name, Some(queue))] = &queues[..] else { panic!("{queues:?}") };
+    assert_eq!((name.as_str(), queue.length, queue.limit > 0), ("[::1]:0", 1, true));
 }
