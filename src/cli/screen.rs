@@ -251,7 +251,10 @@ fn listeners(out: &mut String, status: &Status, look: Look) {
             0 => String::new(),
             count => format!(" relayed={count}"),
         };
-        let text = format!("listener {} {}{queue}{relayed}", listener.name, listener.address);
+        // A program's own servers have no other name.
+        let named = Some(&listener.name).filter(|name| **name != listener.address);
+        let name = named.map(|name| format!("{name} ")).unwrap_or_default();
+        let text = format!("listener {name}{}{queue}{relayed}", listener.address);
         look.line(out, None, &text);
     }
     if let Some(drops) = status.listen_drops.filter(|drops| *drops > 0) {

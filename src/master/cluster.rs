@@ -33,7 +33,7 @@ const NEVER_LISTENED: &str = "it opened no server through the cluster: one that 
                               process.send('ready'), or gets READY=delay:2s";
 
 /// The cluster that a fleet of Node programs has.
-pub(super) fn cluster(
+pub(super) fn open(
     config: &Config,
     kind: Kind,
     listeners: &Listeners,

@@ -58,7 +58,10 @@ impl Master {
             Some(proc) => proc::groups(proc, &groups),
             None => vec![Usage::default(); groups.len()],
         };
-        let census = self.listeners.has_lanes().then(|| self.listeners.census().ok()).flatten();
+        let census = match &self.cluster {
+            Some(cluster) => cluster.census(),
+            None => self.listeners.has_lanes().then(|| self.listeners.census().ok()).flatten(),
+        };
         let usages = groups.into_iter().zip(usages).collect();
         self.operators.measures = Measures { at: Some(self.now), usages, census };
     }

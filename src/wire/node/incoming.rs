@@ -151,9 +151,10 @@ impl Head<'_> {
                 let refusal = Incoming::BadQuery { seq, errno: EINVAL };
                 Self::query(line, seq).map_or(refusal, Incoming::Query)
             }
-            // Bun says it of servers on paths too, without the path.
+            // Nobody answers it: Bun gives it no number, and says it of servers on paths without the path.
             Some("listening") => {
-                Self::query(line, self.seq()?).map_or(Incoming::Ignored, Incoming::Listening)
+                let seq = self.seq.number().unwrap_or_default();
+                Self::query(line, seq).map_or(Incoming::Ignored, Incoming::Listening)
             }
             Some("close") => {
                 Incoming::Close { key: self.key.bounded(TEXT_LIMIT).ok_or(Fault::Malformed)? }

@@ -374,4 +374,10 @@ fn bun_is_remarked_on() {
         world.say(1, "\u{2}{\"act\":\"listening\",\"port\":1,\"addressType\":4,\"seq\":1}"),
         [Effect::Ready(1)]
     );
+    // Bun 1.4 gives it no number.
+    world.event(Event::Joined { member: 2, replaces: None });
+    world.say(2, "\u{2}{\"cmd\":\"NODE_CLUSTER\",\"act\":\"online\",\"seq\":0}");
+    let listening = "\u{2}{\"cmd\":\"NODE_CLUSTER\",\"act\":\"listening\",\"port\":8000,\"data\":null,\
+                     \"address\":null,\"addressType\":4}";
+    assert_eq!(world.say(2, listening), [Effect::Ready(2)]);
 }
