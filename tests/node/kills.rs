@@ -1,51 +1,62 @@
 //! Workers that die under load.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::{collections::hash_map::RandomState, env, hash::BuildHasher};
 
 use crate::{
     harness::{Container, together, until},
-    nodes::{fleet, usual},
+    nodes::{fleet, metric, usual},
 };
 
-/// Node programs that live inside.
-fn workers(container: &Container, version: u32) -> Vec<String> {
-    let name = format!("node{version}");
-    let alive = |process: &&Vec<String>| {
-        process[1] != "Z"
-            && (process[2] == name || process[2] == "node" || process[2] == "MainThread")
-    };
-    container.processes().iter().filter(alive).map(|process| process[0].clone()).collect()
+const WORKERS: usize = 3;
+const CLIENTS: usize = 8;
+
+/// A run can be repeated by its seed, `NODE_SEED`.
+fn seed() -> String {
+    let seed = env::var("NODE_SEED")
+        .unwrap_or_else(|_| (RandomState::new().hash_one(0) >> 32).to_string());
+    eprintln!("NODE_SEED={seed}");
+    seed
+}
+
+/// The workers that serve, by their log: ready, and not exited.
+fn ready(container: &Container) -> Vec<String> {
+    let pids = |message| container.said(message).into_iter().filter_map(|entry| entry.field("pid"));
+    let exited: Vec<String> = pids("worker exited").collect();
+    pids("worker ready").filter(|pid| !exited.contains(pid)).collect()
 }
 
 #[test]
 fn a_worker_that_is_killed_is_replaced_and_nobody_is_refused() {
     let _company = together();
-    let version = usual();
-    let container = fleet(version, "app.mjs").set("WORKERS", "3").ready();
-    let load = container.load("one-shot=6 keep-alive=0");
-    let end = Instant::now() + Duration::from_secs(10);
-    let mut killed = 0;
-    while Instant::now() < end {
-        let alive = workers(&container, version);
-        if let Some(pid) = alive.get(killed % alive.len().max(1)) {
-            container.exec(&["/probe", "signal", pid, "9"]);
-            killed += 1;
-        }
-        thread::sleep(Duration::from_millis(400));
-    }
-    until("three workers are ready again", || {
-        let count = |message| container.said(message).len();
-        count("worker ready") == count("worker exited") + 3
+    let container = fleet(usual(), "app.mjs").set("WORKERS", &WORKERS.to_string()).ready();
+    let load = container.load(&format!("one-shot={CLIENTS} keep-alive=0 pause=0"));
+    let node = format!("/node/node{}", usual());
+    // Inside, so that it comes every 0.4 s however busy the engine is.
+    let killed = container.exec(&[&node, "/sites/killer.js", &seed(), "20"]);
+    let killed: usize = killed.trim().parse().expect("the number of kills");
+    until("every worker that was killed is replaced", || {
+        let exits = container.said("worker exited").len();
+        exits == killed && ready(&container).len() == WORKERS
     });
     let report = load.finish();
+    let rescued = metric(&container, "dutch_master_connections_rescued_total");
     let lost = report.number("/failed");
-    eprintln!("{killed} workers killed, {} answers, {lost} cut", report.number("/ok"));
-    assert!(report.number("/ok") > 100.0);
-    assert!(report.number("/one_shot/classes/refused") == 0.0, "a connection was refused");
-    assert!(report.number("/one_shot/classes/timeout") == 0.0, "a request was forgotten");
+    eprintln!("{killed} killed, {} answers, {lost} cut, {rescued} rescued", report.number("/ok"));
+    assert!(killed > 30 && report.number("/ok") > 1000.0, "{killed} killed: {report}");
+    for class in ["refused", "timeout"] {
+        let count = report.number(&format!("/one_shot/classes/{class}"));
+        assert!(count == 0.0, "{class}: {report}");
+    }
     // What a worker was answering when it died is lost with it, and nothing else.
-    assert!(lost <= f64::from(u32::try_from(killed).unwrap()) * 6.0, "{lost} of {killed} kills");
+    assert!(
+        lost <= f64::from(u32::try_from(killed * CLIENTS).unwrap()),
+        "{killed} killed: {report}"
+    );
+    assert!(rescued > 0.0, "what a worker had not taken goes to another: {report}");
+    for exited in container.said("worker exited") {
+        assert!(exited.field("signal").is_some(), "it ended by itself: {}", exited.text);
+    }
+    let started = container.said("worker starting").len();
+    assert_eq!(started, WORKERS + killed, "one for one:\n{}", container.tail());
+    assert_eq!(container.stop().0, 0);
 }

@@ -1,7 +1,7 @@
 //! Unmodified Node programs under the `node` contract, version by version, in containers.
 //!
 //! `scripts/test node` sets up what this needs: an engine, the image that `prepare` makes, and the
-//! Node programs of `NODES` (a folder that holds node16 and so on).
+//! programs of `NODES` (a folder that holds node16 and so on, bun, deno, and express).
 //! `NODE_ROLLS` and `NODE_LEAK_ROLLS` say how often fleets are rolled.
 #![allow(
     clippy::unwrap_used,
@@ -22,6 +22,7 @@ mod kills;
 mod leaks;
 mod messages;
 mod nodes;
+mod others;
 mod protocol;
 mod readiness;
 mod rolls;

@@ -2,7 +2,7 @@
 
 use std::{env, fs};
 
-use crate::harness::Setup;
+use crate::harness::{Container, Setup};
 
 /// Where the programs of this suite lie.
 const SITES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/node/sites");
@@ -54,14 +54,27 @@ pub(crate) fn rolls() -> usize {
 
 /// How often a fleet is rolled to see what that leaves behind.
 pub(crate) fn leak_rolls() -> usize {
-    number("NODE_LEAK_ROLLS", 12)
+    number("NODE_LEAK_ROLLS", 20)
 }
 
 /// Two workers of `program` (a file of sites, and its arguments) by a version of Node.
 pub(crate) fn fleet(version: u32, program: &str) -> Setup {
-    Setup::command(&format!("/node/node{version} /sites/{program}"))
+    runtime(&format!("/node/node{version} /sites/{program}"))
+}
+
+/// Two workers of `command`, which may name programs of /node and files of /sites.
+pub(crate) fn runtime(command: &str) -> Setup {
+    Setup::command(command)
         .set("WORKERS", "2")
         .set("BACKOFF", "50ms-1s")
         .options(&format!("--volume {}:/node:ro --volume {SITES}:/sites:ro", folder()))
         .options("--sysctl net.ipv6.conf.all.disable_ipv6=0")
+}
+
+/// One of the master's metrics, which has no labels.
+#[track_caller]
+pub(crate) fn metric(container: &Container, name: &str) -> f64 {
+    let text = container.exec(&["/dutch-master", "metrics"]);
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
 }

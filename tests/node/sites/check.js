@@ -90,17 +90,19 @@ const checks = {
     assert(Number(text) > 0);
   },
   async udp() {
-    const socket = dgram.createSocket('udp4');
-    const answer = new Promise((resolve) => socket.on('message', (text) => resolve(String(text))));
-    const again = setInterval(() => socket.send('ping', 8010, '127.0.0.1'), 200);
-    socket.send('ping', 8010, '127.0.0.1');
-    assert.match(await answer, /^\d+ ping$/);
-    clearInterval(again);
-    socket.close();
+    for (const [type, port, host] of [['udp4', 8010, '127.0.0.1'], ['udp6', 8011, '::1']]) {
+      const socket = dgram.createSocket(type);
+      const answer = new Promise((resolve) => socket.on('message', (text) => resolve(String(text))));
+      const again = setInterval(() => socket.send('ping', port, host), 200);
+      socket.send('ping', port, host);
+      assert.match(await answer, /^\d+ ping$/);
+      clearInterval(again);
+      socket.close();
+    }
   },
   async errors() {
     let errors = {};
-    for (let i = 0; i < 100 && Object.keys(errors).length < 4; i += 1) {
+    for (let i = 0; i < 100 && Object.keys(errors).length < 5; i += 1) {
       errors = await ask('/errors');
     }
     const code = (name) => errors[name] && errors[name].code;
@@ -110,6 +112,7 @@ const checks = {
     assert.strictEqual(code('elsewhere'), 'EADDRNOTAVAIL');
     assert.strictEqual(code('denied'), 'EACCES');
     assert.strictEqual(code('foreign'), 'EBADF');
+    assert.strictEqual(code('lent'), 'EADDRINUSE');
   },
   async ticketsResumeAcrossWorkers() {
     const connect = (session) =>

@@ -1,5 +1,6 @@
 // One program with every kind of server that Node has, and none of them knows of clusters.
 'use strict';
+const express = require('/node/node_modules/express');
 const childProcess = require('child_process');
 const cluster = require('cluster');
 const dgram = require('dgram');
@@ -46,7 +47,9 @@ function serve() {
   const udp = dgram.createSocket('udp4');
   udp.on('message', (text, from) => udp.send(`${process.pid} ${text}`, from.port, from.address));
   udp.bind(8010, '127.0.0.1');
-  dgram.createSocket({ type: 'udp6', reuseAddr: true }).bind(8011, '::1');
+  const udp6 = dgram.createSocket({ type: 'udp6', reuseAddr: true });
+  udp6.on('message', (text, from) => udp6.send(`${process.pid} ${text}`, from.port, from.address));
+  udp6.bind(8011, '::1');
   if (process.env.LISTEN_FDS) http.createServer(who).listen({ fd: 3 });
 
   const errors = {};
@@ -63,16 +66,22 @@ function serve() {
   fails('elsewhere', { port: 8030, host: '192.0.2.1' });
   fails('denied', { path: '/no/such/directory/sock' });
   fails('foreign', { fd: 1 });
+  // Held by the master, which no program has asked for by its number.
+  fails('lent', { port: 8020, host: '127.0.0.1' });
 
-  const app = application();
-  app.get('/who', () => ({ pid: process.pid, id: cluster.worker.id, env: Object.keys(process.env) }));
-  app.get('/ports', () => ports);
-  app.get('/errors', () => errors);
-  app.get('/thread', () =>
+  const app = express();
+  const on = (url, route) =>
+    app.get(url, (request, response, next) => {
+      Promise.resolve(route()).then((value) => response.json(value), next);
+    });
+  on('/who', () => ({ pid: process.pid, id: cluster.worker.id, env: Object.keys(process.env) }));
+  on('/ports', () => ports);
+  on('/errors', () => errors);
+  on('/thread', () =>
     new Promise((resolve) => {
       new threads.Worker(__filename, { workerData: 41 }).on('message', resolve);
     }));
-  app.get('/fork', () =>
+  on('/fork', () =>
     new Promise((resolve) => {
       const child = childProcess.fork(__filename, ['child']);
       child.on('message', resolve);
@@ -82,30 +91,11 @@ function serve() {
     setTimeout(act, 20);
     return process.pid;
   };
-  app.get('/disconnect', later(() => cluster.worker.disconnect()));
-  app.get('/kill', later(() => cluster.worker.kill()));
-  app.get('/process-disconnect', later(() => process.disconnect()));
-  app.get('/restart', later(() => {
+  on('/disconnect', later(() => cluster.worker.disconnect()));
+  on('/kill', later(() => cluster.worker.kill()));
+  on('/process-disconnect', later(() => process.disconnect()));
+  on('/restart', later(() => {
     for (let i = 0; i < 5; i += 1) process.send({ event: 'request-restart' });
   }));
   app.listen(8000);
-}
-
-// What express does, without express.
-function application() {
-  const routes = new Map();
-  const app = (request, response) => {
-    const route = routes.get(request.url);
-    if (!route) {
-      response.statusCode = 404;
-      return response.end();
-    }
-    return Promise.resolve(route()).then((value) => {
-      response.setHeader('Content-Type', 'application/json');
-      response.end(JSON.stringify(value));
-    });
-  };
-  app.get = (url, route) => routes.set(url, route);
-  app.listen = (...words) => http.createServer(app).listen(...words);
-  return app;
 }
