@@ -22,7 +22,7 @@ fn shown_in_status(container: &Container, version: u32, mode: &str) {
             .as_u64()
     };
     assert!(limit("127.0.0.1:8001") > Some(5) && limit("[::]:0") > Some(5));
-    assert!(limit("lent") > Some(5) && limit("/tmp/app.sock").is_none());
+    assert!(limit("lent") > Some(5) && limit("unix:/tmp/app.sock").is_none());
     // Older ones keep it to themselves.
     if version >= 16 {
         assert_eq!(limit("[::]:8006"), Some(5), "Node {version}, {mode}: the backlog");
