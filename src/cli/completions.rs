@@ -18,7 +18,9 @@ pub(crate) fn script(shell: Shell) -> String {
 /// The values that can be listed, where a setting has such.
 fn values(setting: &Setting) -> Vec<&'static str> {
     let plain = |word: &&str| word.chars().all(|l| l.is_ascii_lowercase() || l == '-');
-    let words: Vec<_> = setting.allowed.split(", ").collect();
+    // What may follow a value stands in brackets.
+    let word = |text: &'static str| text.split_once('[').map_or(text, |(word, _)| word);
+    let words: Vec<_> = setting.allowed.split(", ").map(word).collect();
     if words.iter().all(plain) { words } else { Vec::new() }
 }
 
