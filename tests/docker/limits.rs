@@ -15,6 +15,13 @@ fn a_worker_killed_for_memory_is_replaced_and_the_master_lives_on() {
     assert_eq!(exited.field("signal").as_deref(), Some("9"), "{}", exited.text);
     container.next("worker ready");
     assert_eq!(container.answers("version", 6).len(), 1);
+    let verb = |word: &str| container.exec(&["/dutch-master", word]);
+    let metrics = verb("metrics");
+    assert!(metrics.contains("dutch_master_worker_exits_total{reason=\"oom\"} 1"), "{metrics}");
+    let events = verb("events");
+    assert!(events.contains("out of memory"), "{events}");
+    let found = verb("doctor");
+    assert!(found.contains("the kernel has killed 1 processes here for want of memory"), "{found}");
     assert_eq!(container.inspect("{{.State.Running}}"), "true");
     assert_eq!(container.stop().0, 0);
 }

@@ -69,7 +69,7 @@ pub fn proc(data: &[u8]) {
         }
         _ => {
             let pid = Pid::new(7).unwrap();
-            let _ = (processes::process(proc, pid), processes::groups(proc, &[pid]));
+            let _ = processes::groups(proc, &[pid]);
             let _ = (processes::program(proc, pid), processes::listen_drops(proc));
         }
     }
