@@ -19,6 +19,8 @@ mod harness;
 mod hostile;
 #[path = "operate/secrets.rs"]
 mod secrets;
+#[path = "operate/shells.rs"]
+mod shells;
 #[path = "operate/strangers.rs"]
 mod strangers;
 #[path = "operate/terminal.rs"]

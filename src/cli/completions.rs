@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::config::Shell;
 use crate::config::settings::{self, Form, Setting};
-use crate::config::verb::{self, SHELLS};
+use crate::config::verb::{self, SHELLS, Takes};
 
 /// The script for a shell.
 pub(crate) fn script(shell: Shell) -> String {
@@ -37,20 +37,40 @@ fn shells() -> String {
     SHELLS.map(|(name, _)| name).join(" ")
 }
 
+/// An option of a verb's own, and whether it takes a value.
+struct Own {
+    flag: &'static str,
+    has_value: bool,
+}
+
 /// The options of a verb's own, as its usage names them.
-fn own_options(word: &verb::Word) -> Vec<&'static str> {
-    let parts = word.usage.split(['[', ']', ' ']);
-    parts.filter(|part| part.len() > 2 && part.starts_with("--")).collect()
+fn own_options(word: &verb::Word) -> impl Iterator<Item = Own> {
+    let parts = word.usage.split(['[', ']']);
+    let options = parts.filter(|part| part.len() > 2 && part.starts_with("--"));
+    options.map(|part| match part.split_once(' ') {
+        Some((flag, _)) => Own { flag, has_value: true },
+        None => Own { flag: part, has_value: false },
+    })
+}
+
+/// The verbs that know only their own options and where the control socket is.
+fn operators() -> impl Iterator<Item = &'static verb::Word> {
+    let talks = |word: &&verb::Word| matches!(word.takes, Takes::Operator | Takes::OperatorAndWord);
+    verb::VERBS.iter().filter(talks)
 }
 
 fn bash() -> String {
-    let mut cases = String::new();
-    for word in verb::VERBS.iter().filter(|word| word.name != "config") {
-        let (name, options) = (word.name, own_options(word).join(" "));
-        if !options.is_empty() {
-            let reply = format!("COMPREPLY=($(compgen -W '{options}' -- \"$cur\"))");
-            let _ = writeln!(cases, "        {name}) {reply}; return ;;");
+    let (mut verb_cases, mut value_cases) = (String::new(), String::new());
+    for word in operators() {
+        let mut options = String::from("--control --help");
+        for Own { flag, has_value } in own_options(word) {
+            let _ = write!(options, " {flag}");
+            if has_value {
+                let _ = writeln!(value_cases, "        {flag}) return ;;");
+            }
         }
+        let reply = format!("COMPREPLY=($(compgen -W '{options}' -- \"$cur\"))");
+        let _ = writeln!(verb_cases, "        {}) {reply}; return ;;", word.name);
     }
     let mut flags = String::from("--help --version");
     for setting in settings::shown() {
@@ -62,17 +82,25 @@ fn bash() -> String {
             (_, words) if words.is_empty() => "true".to_owned(),
             (_, words) => format!("compgen -W '{}' --", words.join(" ")),
         };
-        let _ = writeln!(cases, "        --{flag}) COMPREPLY=($({reply} \"$cur\")); return ;;");
+        let reply = format!("COMPREPLY=($({reply} \"$cur\"))");
+        let _ = writeln!(value_cases, "        --{flag}) {reply}; return ;;");
     }
+    bash_function(&value_cases, &verb_cases, &flags)
+}
+
+fn bash_function(value_cases: &str, verb_cases: &str, flags: &str) -> String {
     format!(
         "# bash completion for dutch-master\n\
          _dutch_master() {{\n\
-         \x20   local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD-1]}}\n\
+         \x20   local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD-1]}} verb=\n\
          \x20   COMPREPLY=()\n\
          \x20   if [[ $cur == = ]]; then cur=; else\n\
          \x20       [[ $prev == = ]] && prev=${{COMP_WORDS[COMP_CWORD-2]}}\n\
          \x20   fi\n\
-         \x20   case $prev in\n{cases}\
+         \x20   ((COMP_CWORD > 1)) && verb=${{COMP_WORDS[1]}}\n\
+         \x20   case $prev in\n{value_cases}\
+         \x20   esac\n\
+         \x20   case $verb in\n{verb_cases}\
          \x20       completions) COMPREPLY=($(compgen -W '{}' -- \"$cur\")); return ;;\n\
          \x20       config) COMPREPLY=($(compgen -W '--json {flags}' -- \"$cur\")); return ;;\n\
          \x20   esac\n\
@@ -90,29 +118,46 @@ fn bash() -> String {
     )
 }
 
+/// How zsh is told of a setting.
+fn zsh_spec(setting: &Setting) -> String {
+    let meaning = quoted(setting.meaning).replace(['[', ']', ':'], "");
+    let many = if setting.is_list() { "*" } else { "" };
+    let flag = setting.flag();
+    let (equals, action) = match (setting.form, values(setting)) {
+        (Form::Switch, _) => ("", String::new()),
+        (Form::Path(word) | Form::Paths(word), _) => ("=", format!(":{word}:_files")),
+        (_, words) if words.is_empty() => ("=", ":value: ".to_owned()),
+        (_, words) => ("=", format!(":value:({})", words.join(" "))),
+    };
+    format!("'{many}--{flag}{equals}[{meaning}]{action}'")
+}
+
 fn zsh() -> String {
     let mut specs = String::new();
     for setting in settings::shown() {
-        let meaning = quoted(setting.meaning).replace(['[', ']', ':'], "");
-        let many = if setting.is_list() { "*" } else { "" };
-        let flag = setting.flag();
-        let (equals, action) = match (setting.form, values(setting)) {
-            (Form::Switch, _) => ("", String::new()),
-            (Form::Path(word) | Form::Paths(word), _) => ("=", format!(":{word}:_files")),
-            (_, words) if words.is_empty() => ("=", ":value: ".to_owned()),
-            (_, words) => ("=", format!(":value:({})", words.join(" "))),
-        };
-        let _ = writeln!(specs, "    '{many}--{flag}{equals}[{meaning}]{action}' \\");
+        let _ = writeln!(specs, "    {}", zsh_spec(setting));
+    }
+    let mut cases = String::new();
+    for word in operators() {
+        let _ = write!(cases, "    {}) shift words; ((CURRENT--)); _arguments -S", word.name);
+        for Own { flag, has_value } in own_options(word) {
+            let value = if has_value { "=:value: " } else { "" };
+            let _ = write!(cases, " '{flag}{value}'");
+        }
+        cases.push_str(" '--control=:path:_files' '(- *)--help'; return ;;\n");
     }
     format!(
         "#compdef dutch-master\n\
-         if [[ ${{words[2]}} == completions ]]; then\n\
-         \x20   compadd {}\n\
-         \x20   return\n\
-         fi\n\
-         _arguments -S \\\n{specs}\
-         \x20   '(- *)'{{-h,--help}}'[show the help]' \\\n\
-         \x20   '(- *)'{{-V,--version}}'[show the version]' \\\n\
+         local -a settings\n\
+         settings=(\n{specs}\
+         \x20   '(- *)'{{-h,--help}}'[show the help]'\n\
+         \x20   '(- *)'{{-V,--version}}'[show the version]'\n\
+         )\n\
+         ((CURRENT > 2)) && case ${{words[2]}} in\n{cases}\
+         \x20   completions) compadd {}; return ;;\n\
+         \x20   config) settings+=('--json') ;;\n\
+         esac\n\
+         _arguments -S \"${{settings[@]}}\" \\\n\
          \x20   '1:verb or command:{{ compadd {} ; _command_names -e }}' \\\n\
          \x20   '*::arguments: _normal'\n",
         shells(),
@@ -130,10 +175,11 @@ fn fish() -> String {
         );
     }
     for word in verb::VERBS {
-        for option in own_options(word) {
-            let (name, long) = (word.name, option.trim_start_matches('-'));
+        for Own { flag, has_value } in own_options(word) {
+            let (name, long) = (word.name, flag.trim_start_matches('-'));
+            let takes = if has_value { " -x" } else { "" };
             let seen = format!("-n '__fish_seen_subcommand_from {name}'");
-            let _ = writeln!(out, "complete -c dutch-master {seen} -l {long}");
+            let _ = writeln!(out, "complete -c dutch-master {seen} -l {long}{takes}");
         }
     }
     let seen = "-n '__fish_seen_subcommand_from completions'";
@@ -170,7 +216,7 @@ mod tests {
             for word in verb::VERBS {
                 assert!(script.contains(word.name), "{shell:?} {}", word.name);
             }
-            assert!(shell == Shell::Zsh || script.contains("if-generation"), "{shell:?}");
+            assert!(script.contains("if-generation"), "{shell:?}");
         }
     }
 
