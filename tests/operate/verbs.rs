@@ -25,12 +25,20 @@ fn probes_say_yes_while_it_serves_and_no_while_it_stops() {
 
 #[test]
 fn ready_waits_for_as_many_as_ready_min_says() {
-    let mut master = Master::start_only(
-        "test $DUTCH_MASTER_SLOT = 0 || exit 1; exec sleep 1000",
-        &[("READY", "delay:300ms"), ("READY_MIN", "100%"), ("START_ATTEMPTS", "1000")],
-    );
-    master.until("worker ready");
-    master.run(&["ready"]).refuses("1 of 2 workers ready, at least 2 must be");
+    // Of two workers one serves, and the other never will.
+    for (least, needed) in [("1", 1), ("50%", 1), ("2", 2), ("51%", 2), ("100%", 2)] {
+        let mut master = Master::start_only(
+            "test $DUTCH_MASTER_SLOT = 0 || exit 1; exec sleep 1000",
+            &[("READY", "delay:300ms"), ("READY_MIN", least), ("START_ATTEMPTS", "1000")],
+        );
+        master.until("worker ready");
+        let said = master.run(&["ready"]);
+        if needed == 1 {
+            said.is("1 of 2 workers ready\n");
+        } else {
+            said.refuses("1 of 2 workers ready, at least 2 must be");
+        }
+    }
 }
 
 #[test]
