@@ -34,10 +34,37 @@ fn the_http_servers_of_node_in_deno_are_rolled_without_loss() {
     assert_eq!(container.stop().0, 0);
 }
 
+/// Several workers that bind by themselves share the port and are rolled, for their servers are captured.
+fn is_captured(setup: Setup, runtime: &str) {
+    let container = setup.ready();
+    assert_eq!(container.said("servers are captured").len(), 1, "{}", container.tail());
+    assert_eq!(container.answers("runtime", 1), [runtime.to_owned()].into());
+    assert_eq!(container.answers("slot", 40).len(), 2, "both workers answer");
+    let load = container.load("one-shot=4 keep-alive=0 by=generation");
+    for _ in 0..rolls() {
+        container.roll();
+    }
+    load.finish().nothing_was_lost();
+    assert_eq!(container.stop().0, 0);
+}
+
+#[test]
+fn deno_serve_is_captured() {
+    let _company = together();
+    is_captured(deno("deno.js"), "deno");
+}
+
+#[test]
+fn bun_is_captured() {
+    let _company = together();
+    is_captured(runtime("/node/bun /sites/bun.js"), "bun");
+}
+
 #[test]
 fn deno_serve_is_no_matter_of_the_cluster_and_the_log_says_so() {
     let _company = together();
-    let container = deno("deno.js").set("WORKERS", "1").ready();
+    // A shared queue can't be captured.
+    let container = deno("deno.js").set("WORKERS", "1").set("BALANCE", "shared").ready();
     let sentence = sentence(&container);
     assert!(sentence.contains("Deno.serve") && sentence.contains("CONTRACT=node"), "{sentence}");
     assert_eq!(container.answers("runtime", 1), ["deno".to_owned()].into());
@@ -47,7 +74,7 @@ fn deno_serve_is_no_matter_of_the_cluster_and_the_log_says_so() {
 #[test]
 fn bun_serves_by_itself_and_the_log_says_so() {
     let _company = together();
-    let container = runtime("/node/bun /sites/bun.js").ready();
+    let container = runtime("/node/bun /sites/bun.js").set("BALANCE", "shared").ready();
     let sentence = sentence(&container);
     assert!(sentence.contains("Bun's HTTP servers bind by themselves"), "{sentence}");
     assert_eq!(container.answers("slot", 40).len(), 2, "reusePort lets both serve");
