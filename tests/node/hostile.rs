@@ -29,6 +29,16 @@ fn ticks(container: &Container) -> u64 {
 /// Two workers, one of which misbehaves, under load; `proven` waits until the master has met it.
 /// Then a roll must go through.
 fn under_load(misdeed: &str, setup: &Setup, proven: impl Fn(&Container)) -> Report {
+    under_load_until(misdeed, setup, proven, |_| {})
+}
+
+/// The same; `seen` waits for what follows the roll.
+fn under_load_until(
+    misdeed: &str,
+    setup: &Setup,
+    proven: impl Fn(&Container),
+    seen: impl Fn(&Container),
+) -> Report {
     let container = setup.start();
     container.next("worker ready");
     container.next("worker ready");
@@ -38,6 +48,7 @@ fn under_load(misdeed: &str, setup: &Setup, proven: impl Fn(&Container)) -> Repo
     container.next_where("the roll's end", |entry| {
         entry.says("every worker ready") && entry.field("generation").as_deref() == Some("2")
     });
+    seen(&container);
     let report = load.finish();
     assert!(report.by("0") > 100, "{misdeed}: the other worker serves: {report}");
     assert!(report.gap() < LONGEST_GAP, "{misdeed}: the other worker waited: {report}");
@@ -112,9 +123,8 @@ fn lies_about_keys_and_answers_cost_the_liar_its_own_server() {
 #[test]
 fn what_a_worker_sat_on_is_given_to_another_once_it_is_killed() {
     let _company = together();
-    let report = under_load("deaf", &fleet_with("deaf"), |container| {
-        thread::sleep(Duration::from_secs(1));
-        container.signal("SIGUSR2");
+    let a_while = |_: &Container| thread::sleep(Duration::from_secs(1));
+    let report = under_load_until("deaf", &fleet_with("deaf"), a_while, |container| {
         container.next_where("the deaf one's end", |entry| {
             entry.says("worker exited") && entry.field("slot").as_deref() == Some("1")
         });
