@@ -35,7 +35,7 @@ fn the_http_servers_of_node_in_deno_are_rolled_without_loss() {
 }
 
 /// Several workers that bind by themselves share the port and are rolled, for their servers are captured.
-fn is_captured(setup: Setup, runtime: &str) {
+fn is_captured(setup: &Setup, runtime: &str) {
     let container = setup.ready();
     assert_eq!(container.said("servers are captured").len(), 1, "{}", container.tail());
     assert_eq!(container.answers("runtime", 1), [runtime.to_owned()].into());
@@ -51,13 +51,13 @@ fn is_captured(setup: Setup, runtime: &str) {
 #[test]
 fn deno_serve_is_captured() {
     let _company = together();
-    is_captured(deno("deno.js"), "deno");
+    is_captured(&deno("deno.js"), "deno");
 }
 
 #[test]
 fn bun_is_captured() {
     let _company = together();
-    is_captured(runtime("/node/bun /sites/bun.js"), "bun");
+    is_captured(&runtime("/node/bun /sites/bun.js"), "bun");
 }
 
 #[test]
