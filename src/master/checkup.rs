@@ -45,6 +45,15 @@ fn number(path: &str) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
+fn group_kill(facts: &cgroup::Facts) -> Option<Finding> {
+    facts.is_oom_group.then(|| {
+        doubtful(
+            "memory.oom.group is set: one worker out of memory ends the whole container".to_owned(),
+            "Kubernetes: singleProcessOOMKill, or MAX_MEMORY to be ahead of it",
+        )
+    })
+}
+
 impl Master {
     /// Everything that can be found out, the worst first.
     pub(super) fn check_up(&mut self) -> Vec<Finding> {
@@ -140,6 +149,7 @@ impl Master {
     fn memory_findings(&mut self) -> Vec<Finding> {
         let facts = cgroup::facts(self.capacity.root());
         let mut findings = Vec::new();
+        findings.extend(group_kill(&facts));
         if let Some(kills) = facts.oom_kills.filter(|kills| *kills > 0) {
             findings.push(doubtful(
                 format!("the kernel has killed {kills} processes here for want of memory"),
@@ -225,18 +235,23 @@ impl Master {
                 "docker run --sysctl net.ipv4.tcp_migrate_req=1",
             ));
         }
-        if number("/sys/fs/cgroup/memory.oom.group") == Some(1) {
-            findings.push(doubtful(
-                "memory.oom.group is set: one worker out of memory ends the whole container"
-                    .to_owned(),
-                "Kubernetes: singleProcessOOMKill, or MAX_MEMORY to be ahead of it",
-            ));
-        }
         if self.config.output == Output::Inherit {
             findings.push(good(
                 "OUTPUT=inherit: events hold no last lines of a crashed worker".to_owned(),
             ));
         }
         findings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{cgroup::Facts, group_kill};
+
+    #[test]
+    fn a_group_kill_is_found_and_its_absence_is_not() {
+        let set = Facts { is_oom_group: true, ..Facts::default() };
+        assert!(group_kill(&set).unwrap().finding.starts_with("memory.oom.group is set"));
+        assert_eq!(group_kill(&Facts::default()), None);
     }
 }

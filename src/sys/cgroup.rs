@@ -59,6 +59,8 @@ pub(crate) struct Facts {
     pub(crate) memory_current: Option<u64>,
     /// How many of its processes the kernel has killed for want of memory.
     pub(crate) oom_kills: Option<u64>,
+    /// Whether one process out of memory takes all of its cgroup, or of one above, along.
+    pub(crate) is_oom_group: bool,
 }
 
 /// Reads the facts below a directory handle of `/`.
@@ -101,6 +103,7 @@ impl Facts {
         };
         self.memory_limit = lower(self.memory_limit, memory.filter(|&limit| limit < UNLIMITED));
         self.pids_max = lower(self.pids_max, number(level, "pids.max"));
+        self.is_oom_group |= number(level, "memory.oom.group") == Some(1);
     }
 
     /// The first level that has it is ours.

@@ -59,6 +59,7 @@ fn a_v2_container_with_its_own_namespace_reads_the_mount_itself() {
         pids_max: Some(64),
         memory_current: Some(1_048_576),
         oom_kills: Some(3),
+        is_oom_group: false,
     };
     assert_eq!(tree.facts(), expected);
 }
@@ -137,6 +138,7 @@ fn a_v1_container_without_a_namespace_is_told_the_hosts_path() {
         pids_max: Some(20),
         memory_current: Some(4096),
         oom_kills: Some(2),
+        is_oom_group: false,
     };
     assert_eq!(tree.facts(), expected);
 }
@@ -234,4 +236,20 @@ fn this_machine_is_read_without_complaint() {
     let _ = facts(&root);
     // That one knows the quota, too.
     assert!(usize::from(affinity().get()) >= std::thread::available_parallelism().unwrap().get());
+}
+
+#[test]
+fn a_group_kill_set_on_us_or_above_is_seen_and_one_switched_off_is_not() {
+    for (own, above, seen) in [("0", "0", false), ("1", "0", true), ("0", "1", true)] {
+        let tree = Tree::new(
+            &format!("oom-group-{own}{above}"),
+            &[
+                ("proc/self/cgroup", "0::/pod/app\n"),
+                ("proc/self/mountinfo", UNIFIED),
+                ("sys/fs/cgroup/pod/memory.oom.group", above),
+                ("sys/fs/cgroup/pod/app/memory.oom.group", own),
+            ],
+        );
+        assert_eq!(tree.facts().is_oom_group, seen, "{own} {above}");
+    }
 }
