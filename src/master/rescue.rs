@@ -18,6 +18,7 @@
 //! loopback one unless the client had come over loopback itself, as each is carried to the very
 //! address that it had connected to.
 
+mod probes;
 mod relays;
 mod wait;
 
@@ -31,7 +32,7 @@ use dutch_master::WorkerId;
 use tracing::{debug, info, warn};
 
 use self::{
-    relays::{Relays, destination},
+    relays::{Relays, ends},
     wait::Wait,
 };
 use super::{
@@ -43,7 +44,7 @@ use crate::sys::{
     Errno, connection,
     diag::Census,
     poll::{Interest, Poll},
-    relay,
+    relay, sockets,
 };
 
 /// How soon the next ones are taken after those before: time for a worker to accept.
@@ -126,7 +127,9 @@ impl Master {
     fn watch_spots(&mut self) {
         let rescue = &mut self.rescue;
         for (spot, socket) in self.listeners.spots() {
-            let is_wanted = !rescue.relays.probes.contains_key(&spot);
+            // One that a worker has shut down would wake us for ever, too.
+            let is_wanted =
+                !rescue.relays.probes.contains_key(&spot) && sockets::accept_queue(socket).is_ok();
             if is_wanted && rescue.watched.insert(spot) {
                 let _ = rescue.lanes.add(socket, 0, Interest::Read);
             } else if !is_wanted && rescue.watched.remove(&spot) {
@@ -184,6 +187,7 @@ impl Master {
         self.revive(&views, limit);
         self.note_waits(&views);
         let has_rescued = self.rescue_waiting(&views, limit);
+        let has_deaf = self.renew_probes();
         self.watch_spots();
         let is_anybody_left = !self.rescue.waits.is_empty();
         let soon = if has_rescued { ROUND } else { part(limit, 4) };
@@ -192,26 +196,8 @@ impl Master {
         if is_anybody_left {
             self.rescue.look_at = Some(now.saturating_add(soon));
         } else {
-            let has_probes = !self.rescue.relays.probes.is_empty();
-            self.rescue.look_at = has_probes.then(|| now.saturating_add(limit));
+            self.rescue.look_at = has_deaf.then(|| now.saturating_add(limit));
             self.arm(true);
-        }
-    }
-
-    /// Steers in again who has taken the probe out of its queue.
-    fn revive(&mut self, views: &[View], limit: Duration) {
-        let now = self.now;
-        for view in views {
-            let Some(probe) = self.rescue.relays.probes.get(&view.spot) else { continue };
-            let is_old = now.saturating_sub(probe.sent) >= part(limit, 4);
-            let is_taken = probe.is_answered || (is_old && view.waiting == 0);
-            if !view.is_deaf || is_taken {
-                self.rescue.relays.probes.remove(&view.spot);
-            }
-            if view.is_deaf && is_taken {
-                self.steered(|listeners| listeners.set_deaf(view.spot, false));
-                self.tell_of_deafness(view, false);
-            }
         }
     }
 
@@ -261,41 +247,14 @@ impl Master {
     /// Whether nobody accepts in a lane: known, proven, or a matter of course where nobody sits.
     fn is_deaf(&mut self, view: &View, limit: Duration, census: &Census) -> bool {
         let now = self.now;
+        let port = self.listeners.near_address(view.spot.listener).map(|at| at.port());
         let Some(wait) = self.rescue.waits.get_mut(&view.spot) else { return false };
         match (view.holder, view.tag) {
             _ if view.is_deaf => true,
             (None, _) => wait.lasts(now) >= limit,
-            (Some(_), Some(tag)) => wait.is_proven(now, limit, tag, census),
+            (Some(_), Some(tag)) => wait.is_proven(now, limit, (tag, port), census),
             (Some(_), None) => false,
         }
-    }
-
-    /// Keeps new connections away from a worker that accepts none, and puts a probe into its queue.
-    fn silence(&mut self, view: &View) {
-        if !view.is_live {
-            return;
-        }
-        if !view.is_deaf {
-            self.steered(|listeners| listeners.set_deaf(view.spot, true));
-            self.tell_of_deafness(view, true);
-        }
-        self.send_probe(view.spot);
-    }
-
-    fn send_probe(&mut self, spot: Spot) {
-        let Some(to) = self.listeners.near_address(spot.listener) else { return };
-        if self.rescue.relays.probes.contains_key(&spot) {
-            return;
-        }
-        let sent =
-            relay::bind(to.ip()).and_then(|leg| self.rescue.relays.probe(spot, leg, self.now));
-        if let Err(error) = sent {
-            // The next look tries again.
-            debug!(target: "listener", %error, "no probe for a worker that does not accept");
-            return;
-        }
-        self.tell_guests();
-        self.rescue.relays.connect_probe(spot, to);
     }
 
     /// Takes waiting clients out of a lane and to the lanes that accept.
@@ -306,7 +265,8 @@ impl Master {
             other.tag.map_or(0, |tag| census.load(tag, Duration::ZERO).connections)
         });
         let most = open.len().saturating_mul(self.rescue.burst).min(self.rescue.relays.room());
-        let waiting = usize::try_from(view.waiting).unwrap_or(usize::MAX);
+        // Without our own probe, which must stay.
+        let waiting = self.rescue.waits.get(&view.spot).map_or(0, Wait::length);
         let Some(socket) = self.listeners.socket(view.spot) else { return false };
         let taken = match connection::accept_waiting(socket, most.min(waiting)) {
             Ok(taken) => taken,
@@ -326,10 +286,14 @@ impl Master {
     fn carry(&mut self, from: Spot, clients: Vec<OwnedFd>, open: &[&View]) {
         let mut begun = Vec::new();
         for (client, to) in clients.into_iter().zip(open.iter().cycle()) {
-            let Some((near, far)) = destination(client.as_fd()) else { continue };
+            let Some((near, far)) = ends(client.as_fd()) else { continue };
             let relays = &mut self.rescue.relays;
             if relays.probes.get(&from).is_some_and(|probe| probe.port == far.port()) {
+                // Clients came after it: another is sent, and this one's end is no answer.
                 relays.probes.remove(&from);
+                continue;
+            }
+            if relay::has_left(client.as_fd()) {
                 continue;
             }
             match relay::bind(near.ip()) {

@@ -169,7 +169,13 @@ impl Channel {
                 Ok(sent) => sent,
                 Err(Code::AGAIN) => return Ok(()),
                 Err(Code::INTR) => continue,
-                Err(code) => return Err(SendError::Broken(code.into())),
+                Err(Code::TOOMANYREFS) => return Err(SendError::Broken(Code::TOOMANYREFS.into())),
+                Err(code) => {
+                    // It never goes out, and such a descriptor is writable for ever.
+                    self.queue.clear();
+                    self.queued = 0;
+                    return Err(SendError::Broken(code.into()));
+                }
             };
             next.fd = None;
             next.sent = next.sent.saturating_add(sent);

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::{getsockopt_impl, sockopt_impl, sys::socket::getsockopt};
 use rustix::{
+    event::{PollFd, PollFlags, Timespec},
     io::Errno as Code,
     net::{RecvFlags, SocketFlags},
 };
@@ -67,6 +68,22 @@ pub(crate) fn accept_waiting(listener: BorrowedFd<'_>, most: usize) -> Result<Ve
     })?
 }
 
+/// Takes the next connection from a socket that a worker holds as well, and that it may have set to
+/// wait: we do not, or for milliseconds at most.
+pub(crate) fn accept_shared(listener: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno> {
+    let mut asked = [PollFd::new(&listener, PollFlags::IN)];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    if rustix::event::poll(&mut asked, Some(&at_once)).unwrap_or_default() == 0 {
+        return Ok(None);
+    }
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    match impatiently(|| rustix::net::accept_with(listener, flags))? {
+        Ok(fd) => Ok(Some(fd)),
+        Err(Code::INTR | Code::AGAIN | Code::CONNABORTED | Code::PROTO | Code::PERM) => Ok(None),
+        Err(code) => Err(code.into()),
+    }
+}
+
 /// Whether nobody has read from a connection or written to it, and its client still waits.
 pub(crate) fn is_untouched(connection: BorrowedFd<'_>) -> bool {
     let Ok(info) = getsockopt(&connection, TcpInfo) else {
@@ -121,6 +138,14 @@ mod tests {
         assert_eq!(accept_waiting(listener.as_fd(), 2).unwrap().len(), 2);
         assert_eq!(accept_waiting(listener.as_fd(), 9).unwrap().len(), 1);
         assert_eq!(accept_waiting(listener.as_fd(), 9).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn one_connection_is_taken_from_a_socket_that_waits_and_nobody_waits_for_more() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(accept_shared(listener.as_fd()).unwrap().is_some());
+        assert!(accept_shared(listener.as_fd()).unwrap().is_none());
     }
 
     #[test]

@@ -17,7 +17,12 @@ impl Cluster {
     pub(super) fn accept(&mut self, listener: u64) {
         while self.primary.wants_connection(listener) {
             let Some(socket) = self.listeners.get(listener) else { return };
-            match connection::accept(socket) {
+            let taken = if self.listeners.is_lent(listener) {
+                connection::accept_shared(socket)
+            } else {
+                connection::accept(socket)
+            };
+            match taken {
                 Ok(None) => return,
                 Ok(Some(fd)) => {
                     let connection = self.connections.keep(fd);
@@ -72,6 +77,10 @@ impl Cluster {
     }
 
     fn note_sent(&mut self, member: u64, sent: Result<(), SendError>) {
+        let is_stuck = matches!(sent, Err(SendError::Broken(Errno(TOO_MANY_REFS))));
+        if let Some(peer) = self.peers.get_mut(&member) {
+            peer.is_stuck = is_stuck;
+        }
         match sent {
             Err(SendError::Full(_)) => self.answer(Event::Clogged { member }),
             Err(SendError::Broken(Errno(TOO_MANY_REFS))) => self.retry_later(),

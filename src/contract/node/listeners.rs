@@ -60,6 +60,11 @@ impl Listeners {
         self.sockets.get(&number).map(|socket| socket.fd.as_fd())
     }
 
+    /// Whether it is one of `LISTEN`, which workers hold as well.
+    pub(super) fn is_lent(&self, number: u64) -> bool {
+        self.sockets.get(&number).is_some_and(|socket| socket.asked.is_none())
+    }
+
     /// How people call it.
     pub(super) fn name(&self, number: u64) -> String {
         self.sockets.get(&number).map_or_else(String::new, |socket| socket.address.to_string())

@@ -17,6 +17,9 @@ pub(super) struct Peer {
     pub(super) tag: Option<Tag>,
     /// Whether it is listened to.
     pub(super) is_heard: bool,
+    /// Whether what is queued waits for the kernel to have fewer descriptors under way: it is
+    /// writable meanwhile.
+    pub(super) is_stuck: bool,
     interest: Interest,
     remarks: u8,
 }
@@ -32,6 +35,7 @@ impl Peer {
             descriptors: VecDeque::new(),
             tag,
             is_heard: true,
+            is_stuck: false,
             interest: Interest::Read,
             remarks: 0,
         }
@@ -49,7 +53,7 @@ impl Peer {
 
     /// What to wait for from now on, if that is news.
     pub(super) fn take_change(&mut self) -> Option<Interest> {
-        let must_write = self.channel.as_ref().is_some_and(Channel::must_flush);
+        let must_write = !self.is_stuck && self.channel.as_ref().is_some_and(Channel::must_flush);
         let interest = match (self.is_heard, must_write) {
             (true, true) => Interest::Both,
             (true, false) => Interest::Read,

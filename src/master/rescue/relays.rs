@@ -213,12 +213,9 @@ impl Relays {
     }
 }
 
-/// Where a client is to be taken, by its own words, and whether it still wants to be: one that has
-/// closed its side without a word has given up.
-pub(crate) fn destination(
-    client: BorrowedFd<'_>,
-) -> Option<(std::net::SocketAddr, std::net::SocketAddr)> {
+/// Where a client had connected to, and where it came from.
+pub(crate) fn ends(client: BorrowedFd<'_>) -> Option<(std::net::SocketAddr, std::net::SocketAddr)> {
     // What the master carries must not count as the deaf worker's.
     let _ = diag::untag(client);
-    relay::ends(client).ok().filter(|_| !relay::has_left(client))
+    relay::ends(client).ok()
 }

@@ -42,6 +42,11 @@ impl Wait {
         self.length = length;
     }
 
+    /// How many wait.
+    pub(crate) fn length(&self) -> usize {
+        usize::try_from(self.length).unwrap_or(usize::MAX)
+    }
+
     /// We have taken so many ourselves, which shows nothing of the worker.
     pub(crate) fn take(&mut self, count: u32) {
         self.length = self.length.saturating_sub(count);
@@ -62,16 +67,19 @@ impl Wait {
         &mut self,
         now: Duration,
         limit: Duration,
-        tag: Tag,
+        (tag, port): (Tag, Option<u16>),
         census: &Census,
     ) -> bool {
         if self.is_proven {
             return true;
         }
-        let of_tag = census.connections.iter().filter(|one| one.is_waiting && one.tag == Some(tag));
+        // All of a worker's listeners share its tag.
+        let of_tag = census.connections.iter().filter(|one| {
+            one.is_waiting && one.tag == Some(tag) && port.is_none_or(|port| one.port == port)
+        });
         let waiting: BTreeSet<u64> = of_tag.map(|one| one.cookie).collect();
         let Some(before) = &self.witnesses else {
-            let length = usize::try_from(self.length).unwrap_or(usize::MAX);
+            let length = self.length();
             self.witnesses = Some(Witnesses { at: now, cookies: waiting, length });
             return false;
         };
@@ -128,9 +136,9 @@ mod tests {
     fn is_proven(length: u32, first: &[(u8, u64)], second: &[(u8, u64)]) -> bool {
         let mut wait = Wait::new(at(0), length);
         assert!(wait.is_suspect(at(200), LIMIT));
-        assert!(!wait.is_proven(at(200), LIMIT, tag(1), &census(first)));
-        assert!(!wait.is_proven(at(399), LIMIT, tag(1), &census(first)), "too early");
-        wait.is_proven(at(400), LIMIT, tag(1), &census(second))
+        assert!(!wait.is_proven(at(200), LIMIT, (tag(1), Some(80)), &census(first)));
+        assert!(!wait.is_proven(at(399), LIMIT, (tag(1), Some(80)), &census(first)), "too early");
+        wait.is_proven(at(400), LIMIT, (tag(1), Some(80)), &census(second))
     }
 
     #[test]
@@ -148,8 +156,8 @@ mod tests {
         let mut accepted = census(&[(1, 5)]);
         accepted.connections[0].is_waiting = false;
         let mut wait = Wait::new(at(0), 1);
-        assert!(!wait.is_proven(at(200), LIMIT, tag(1), &census(&[(1, 5)])));
-        assert!(!wait.is_proven(at(400), LIMIT, tag(1), &accepted));
+        assert!(!wait.is_proven(at(200), LIMIT, (tag(1), Some(80)), &census(&[(1, 5)])));
+        assert!(!wait.is_proven(at(400), LIMIT, (tag(1), Some(80)), &accepted));
     }
 
     #[test]
@@ -168,12 +176,12 @@ mod tests {
         let waiting = [(1, 5), (1, 6), (1, 7)];
         let mut wait = Wait::new(at(0), 3);
         for millis in [200, 400] {
-            wait.is_proven(at(millis), LIMIT, tag(1), &census(&waiting));
+            wait.is_proven(at(millis), LIMIT, (tag(1), Some(80)), &census(&waiting));
         }
         wait.take(1);
         wait.update(at(410), 2);
         assert!(wait.is_suspect(at(410), LIMIT));
-        assert!(wait.is_proven(at(410), LIMIT, tag(1), &census(&waiting[1..])));
+        assert!(wait.is_proven(at(410), LIMIT, (tag(1), Some(80)), &census(&waiting[1..])));
         wait.update(at(420), 1);
         assert!(!wait.is_suspect(at(420), LIMIT));
     }

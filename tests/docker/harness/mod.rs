@@ -9,7 +9,7 @@ mod releases;
 
 pub(crate) use self::{
     container::{Container, Setup},
-    docker::{docker, docker_fails, image, text_of},
+    docker::{docker, docker_fails, image, label, text_of},
     load::Load,
     log::Entry,
     releases::Releases,
