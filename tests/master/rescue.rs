@@ -24,14 +24,14 @@ fn hello(to: SocketAddr) -> i64 {
     Client::say(to, "hello").answer()[0]
 }
 
-/// Stops a worker, and comes back when it has stopped.
+/// Stops a worker, and comes back when all its threads have stopped: one of them accepts.
 fn halt(pid: i64) {
     kill(pid, Signal::STOP);
-    let is_stopped = || {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let is_stopped = |task: std::io::Result<std::fs::DirEntry>| {
+        let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap();
         stat.rsplit(')').next().is_some_and(|rest| rest.trim().starts_with('T'))
     };
-    while !is_stopped() {
+    while !std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().all(is_stopped) {
         rest(Duration::from_millis(1));
     }
 }
