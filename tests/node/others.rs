@@ -1,7 +1,7 @@
 //! Bun and Deno: what works is used, what cannot is routed elsewhere, with a sentence that says so.
 
 use crate::{
-    harness::{Container, Setup, together},
+    harness::{Container, Setup, alone, together},
     nodes::{rolls, runtime},
 };
 
@@ -21,7 +21,8 @@ fn sentence(container: &Container) -> String {
 
 #[test]
 fn the_http_servers_of_node_in_deno_are_rolled_without_loss() {
-    let _company = together();
+    // Each start of Deno takes all of a CPU for a while.
+    let _machine = alone();
     let container = deno("app.mjs").set("CONTRACT", "node").ready();
     assert_eq!(container.answers("slot", 20).len(), 2, "both workers answer");
     let load = container.load("one-shot=4 keep-alive=0 by=generation");

@@ -58,9 +58,9 @@ const misdeeds = {
       tell('lied: closed what is open');
     }, 1500);
   },
-  // Keeps what it is handed and never answers.
+  // Keeps what it is handed and never answers; its successor does, lest clients wait for that one.
   deaf: () => {
-    for (;;);
+    while (process.env.DUTCH_MASTER_GENERATION === '1');
   },
   // Opens and closes servers all the time, each on a port of its own.
   churn: () => {
