@@ -19,6 +19,8 @@ mod boot;
 mod harness;
 #[path = "master/hooks.rs"]
 mod hooks;
+#[path = "master/many.rs"]
+mod many;
 #[path = "master/output.rs"]
 mod output;
 #[path = "master/quiet.rs"]
