@@ -45,7 +45,7 @@ mod watch;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use dutch_master::{Event, Fleet, Generation, Outcome, Timestamp};
+use dutch_master::{Command, Event, Fleet, Generation, Outcome, Timestamp};
 
 use self::{
     capacity::Capacity,
@@ -191,9 +191,7 @@ impl Master {
     fn think(&mut self) {
         let now = Timestamp::from_origin(self.now);
         loop {
-            for event in std::mem::take(&mut self.facts) {
-                self.fleet.handle(now, event);
-            }
+            self.tell_fleet();
             if !self.hooks.is_boot_held() {
                 self.fleet.tick(now);
             }
@@ -208,6 +206,20 @@ impl Master {
         }
         let fleet = &self.fleet;
         self.releases.retain(|generation, _| fleet.needs(*generation));
+    }
+
+    /// Tells the core what happened so far.
+    fn tell_fleet(&mut self) {
+        let now = Timestamp::from_origin(self.now);
+        for event in std::mem::take(&mut self.facts) {
+            self.fleet.handle(now, event);
+        }
+    }
+
+    /// Tells the core at once, so that whoever is answered next in this turn sees it done.
+    fn command(&mut self, command: Command) {
+        self.facts.push(Event::Command(command));
+        self.tell_fleet();
     }
 
     /// When something must be done though nothing happens.

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 
-use dutch_master::{Command, Event, Urgency};
+use dutch_master::{Command, Urgency};
 use tracing::{error, info};
 
 use super::Master;
@@ -59,7 +59,7 @@ impl Master {
             self.record.remark("stopping", &format!("signal {signal}"));
         }
         self.hooks.release_boot();
-        self.facts.push(Event::Command(Command::Stop(urgency)));
+        self.command(Command::Stop(urgency));
     }
 
     /// Workers on their way out wait for their clients to go by themselves; when everybody stops,
@@ -98,9 +98,7 @@ impl Master {
         match self.sources.snapshot() {
             Ok(release) => {
                 let path = release.path.display().to_string();
-                // Told at once, so that the number of the snapshot's generation is known.
-                let now = dutch_master::Timestamp::from_origin(self.now);
-                self.fleet.handle(now, Event::Command(Command::Restart));
+                self.command(Command::Restart);
                 if let Some(generation) = self.fleet.wanted() {
                     info!(target: "roll", generation = generation.get(), directory = path, "release read");
                     self.releases.insert(generation, release);
@@ -136,9 +134,7 @@ impl Master {
             let (workers, before) = (target.get(), before);
             info!(target: "master", workers, before, why, "scaling");
             self.record.remark("scaling", &format!("{before} → {workers} workers: {why}"));
-            // At once, so that the next one more or one fewer counts from here.
-            let now = dutch_master::Timestamp::from_origin(self.now);
-            self.fleet.handle(now, Event::Command(Command::Scale(target)));
+            self.command(Command::Scale(target));
             self.store.shrink(workers);
         }
     }

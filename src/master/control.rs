@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 
 use dutch_master::{
-    Command, Event, Generation, Urgency,
+    Command, Generation, Urgency,
     wire::control::{Progress, Reply, Request},
 };
 use tracing::info;
@@ -106,7 +106,7 @@ impl Master {
             self.hurry_those_who_leave();
         }
         self.hooks.release_boot();
-        self.facts.push(Event::Command(Command::Stop(Urgency::Graceful)));
+        self.command(Command::Stop(Urgency::Graceful));
     }
 
     fn reload_asked(&mut self, expected: Option<u32>, by: &str) -> Result<Waits, String> {

@@ -209,6 +209,11 @@ impl Drop for Master {
     fn drop(&mut self) {
         if self.child.try_wait().unwrap().is_none() {
             self.run(&["stop", "--no-wait"]);
+            if std::thread::panicking() {
+                // It may have been told to take its time.
+                self.run(&["signal", "INT"]);
+                self.run(&["signal", "INT"]);
+            }
             let _ = self.child.wait();
         }
         let _ = fs::remove_dir_all(&self.directory);

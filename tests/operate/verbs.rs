@@ -1,8 +1,13 @@
 //! What an operator asks for, and how it goes.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     process::Stdio,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
 };
 
 use crate::harness::{Master, Said};
@@ -21,6 +26,25 @@ fn probes_say_yes_while_it_serves_and_no_while_it_stops() {
     // Two interrupts mean now.
     master.run(&["signal", "INT"]).is("signal 2 taken\n");
     let _ = master.run(&["signal", "INT"]);
+}
+
+/// Both ask while the master can't answer, so that it finds them in one turn.
+#[test]
+fn who_asks_right_after_a_command_sees_it_done() {
+    let mut master = Master::start(&[("SHUTDOWN_DELAY", "1h")]);
+    let pid = Pid::from_raw(master.pid().try_into().unwrap());
+    kill(pid, Signal::SIGSTOP).unwrap();
+    let [mut first, mut second] = [(); 2].map(|()| master.connect());
+    first.write_all(b"{\"v\":1,\"op\":\"stop\",\"wait\":false}\n").unwrap();
+    second.write_all(b"{\"v\":1,\"op\":\"ready\"}\n").unwrap();
+    kill(pid, Signal::SIGCONT).unwrap();
+    let mut answers = [first, second].map(|stream| BufReader::new(stream).lines());
+    let [said, seen] = answers.each_mut().map(|lines| lines.next().unwrap().unwrap());
+    assert!(said.contains("stopping"), "{said}");
+    assert!(seen.contains("stopping, 2 workers serve"), "{seen}");
+    master.run(&["signal", "INT"]).is("signal 2 taken\n");
+    let _ = master.run(&["signal", "INT"]);
+    master.until("stopping");
 }
 
 #[test]
