@@ -32,10 +32,11 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    io::retry_on_intr,
     net::{self, AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags},
 };
 
-use super::{Errno, receive};
+use super::{Errno, receive, signals::Set};
 
 /// Length of `struct seccomp_notif`, and of `struct seccomp_notif_resp`, as we know them.
 const NOTIFICATION: usize = size_of::<libc::seccomp_notif>();
@@ -168,7 +169,7 @@ impl Listener {
         const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
         // Asked for a call when there is none, the kernel would wait for one.
         let mut polled = [PollFd::new(&self.fd, PollFlags::IN)];
-        poll(&mut polled, Some(&NOW))?;
+        retry_on_intr(|| poll(&mut polled, Some(&NOW)))?;
         let found = polled.first().map_or(PollFlags::empty(), PollFd::revents);
         if !found.contains(PollFlags::IN) {
             let is_over = found.intersects(PollFlags::HUP | PollFlags::ERR);
@@ -208,10 +209,11 @@ impl Listener {
         let room = self.response.as_mut_ptr().cast::<libc::seccomp_notif_resp>();
         // SAFETY: the room is aligned and long enough for the structure.
         unsafe { ptr::write(room, libc::seccomp_notif_resp { id, val: 0, error, flags }) };
-        // SAFETY: the kernel reads the structure, which is as long as it expects at least.
-        let outcome =
-            unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, room) };
-        if outcome == 0 { Ok(()) } else { unless_gone(last_errno()) }
+        // Unanswered because a signal came, a call would wait for ever.
+        unless_gone(undisturbed(|| {
+            // SAFETY: the kernel reads the structure, which is as long as it expects at least.
+            unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, room) }
+        }))
     }
 
     /// Answers a call with a new descriptor. Returns its number in the caller.
@@ -247,9 +249,12 @@ impl Listener {
             newfd_flags: if cloexec { libc::O_CLOEXEC.cast_unsigned() } else { 0 },
         };
         let request = libc::SECCOMP_IOCTL_NOTIF_ADDFD;
-        // SAFETY: the kernel reads the structure, whose length is part of the request's number.
-        let number = unsafe { libc::ioctl(self.fd.as_raw_fd(), request, &raw const add) };
-        if number < 0 { Err(last_errno()) } else { Ok(number) }
+        // A signal that comes while the caller takes its descriptor would end the call without one:
+        // it would have got the number 0.
+        undisturbed(|| {
+            // SAFETY: the kernel reads the structure, whose length is part of the request's number.
+            unsafe { libc::ioctl(self.fd.as_raw_fd(), request, &raw const add) }
+        })
     }
 }
 
@@ -259,8 +264,20 @@ impl AsFd for Listener {
     }
 }
 
-fn unless_gone(errno: Errno) -> Result<(), Errno> {
-    if errno.0 == libc::ENOENT { Ok(()) } else { Err(errno) }
+/// Calls while signals wait.
+fn undisturbed(call: impl FnOnce() -> i32) -> Result<i32, Errno> {
+    let before = Set::FULL.block();
+    let outcome = call();
+    let errno = last_errno();
+    before.block();
+    if outcome < 0 { Err(errno) } else { Ok(outcome) }
+}
+
+fn unless_gone(outcome: Result<i32, Errno>) -> Result<(), Errno> {
+    match outcome {
+        Ok(_) | Err(Errno(libc::ENOENT)) => Ok(()),
+        Err(errno) => Err(errno),
+    }
 }
 
 fn last_errno() -> Errno {

@@ -127,3 +127,56 @@ fn a_call_whose_process_was_killed_needs_no_answer() {
     assert_eq!(listener.reply(call.id, Reply::Continue), Ok(()));
     assert!(listener.give(call.id, socket().as_fd(), true).is_err());
 }
+
+/// Somebody who sends signals until this is dropped.
+struct Storm(std::process::Child);
+
+impl Drop for Storm {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// What a signal interrupts would be a call that comes back without its socket.
+#[test]
+fn a_storm_of_signals_takes_no_socket_from_a_worker() {
+    crate::sys::testing::alone(
+        "sys::seccomp::tests::a_storm_of_signals_takes_no_socket_from_a_worker",
+        || {
+            const CALLS: usize = 30_000;
+            let seen = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+            signal_hook::flag::register(signal_hook::consts::SIGUSR1, seen.clone()).unwrap();
+            let (mut listener, child) = below(|| {
+                for _ in 0..CALLS {
+                    // Number 0 is taken, so that it can't be a new socket's.
+                    match net::socket(AddressFamily::INET, SocketType::STREAM, None) {
+                        Ok(socket) if socket.as_raw_fd() > 2 => {}
+                        _ => return 1,
+                    }
+                }
+                0
+            });
+            let storm = format!("while kill -USR1 {}; do :; done 2>/dev/null", std::process::id());
+            let storm = std::process::Command::new("sh").args(["-c", &storm]).spawn().unwrap();
+            let storm = Storm(storm);
+            while !seen.load(std::sync::atomic::Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            let ours = socket();
+            let mut given = 0;
+            loop {
+                match listener.receive().unwrap() {
+                    Heard::Call(call) => {
+                        listener.give(call.id, ours.as_fd(), true).unwrap();
+                        given += 1;
+                    }
+                    Heard::Nothing => std::thread::yield_now(),
+                    Heard::End => break,
+                }
+            }
+            drop(storm);
+            assert_eq!((end(child), given), (Some(0), CALLS));
+        },
+    );
+}
