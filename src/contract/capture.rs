@@ -32,6 +32,7 @@ use self::{
 use crate::sys::{
     Errno,
     diag::Tag,
+    host,
     poll::{Interest, Poll},
     seccomp::{self, Heard, Listener, Program},
     sockets::{
@@ -71,6 +72,8 @@ pub(crate) struct Capture {
     members: BTreeMap<u64, Member>,
     groups: Vec<Group>,
     knowledge: Knowledge,
+    /// Our network, where that can be told from others.
+    network: Option<u64>,
     next_serial: u64,
     news: Vec<News>,
     now: Duration,
@@ -118,6 +121,7 @@ impl Capture {
             members: BTreeMap::new(),
             groups: Vec::new(),
             knowledge: Knowledge::new(must_listen),
+            network: host::network_of(None),
             next_serial: 0,
             news: Vec::new(),
             now: Duration::ZERO,

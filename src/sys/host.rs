@@ -202,9 +202,65 @@ pub(crate) fn pid_namespace() -> u64 {
     rustix::fs::stat("/proc/self/ns/pid").map_or(0, |facts| facts.st_ino)
 }
 
+/// How a thread stands to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kin {
+    /// They are threads of one process, so that a descriptor's number means the same to both.
+    Same,
+    /// It is another process's.
+    Other,
+    /// It has ended.
+    Gone,
+}
+
+/// How the thread `other` stands to the thread `of`, which is alive.
+pub(crate) fn kin(of: u32, other: u32) -> Kin {
+    let is_there = |path: String| rustix::fs::stat(path).is_ok();
+    if of == other || is_there(format!("/proc/{of}/task/{other}")) {
+        Kin::Same
+    } else if is_there(format!("/proc/{other}")) {
+        Kin::Other
+    } else {
+        Kin::Gone
+    }
+}
+
+/// What tells the network namespace of a thread, or ours, from others; none where /proc does not say.
+///
+/// `ns/net` takes the right to trace the thread; the files below `net`, which each namespace has of
+/// its own, take none.
+pub(crate) fn network_of(thread: Option<u32>) -> Option<u64> {
+    let name = thread.map_or("self".to_owned(), |thread| thread.to_string());
+    rustix::fs::stat(format!("/proc/{name}/net/dev")).ok().map(|facts| facts.st_ino)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn threads_of_one_process_are_told_from_those_of_others_and_from_none() {
+        let own = std::process::id();
+        let here = std::thread::spawn(|| rustix::thread::gettid().as_raw_nonzero().get());
+        let gone = u32::try_from(here.join().unwrap()).unwrap();
+        let (told, hears) = std::sync::mpsc::channel();
+        let (end, ends) = std::sync::mpsc::channel::<()>();
+        let there = std::thread::spawn(move || {
+            told.send(rustix::thread::gettid().as_raw_nonzero().get()).unwrap();
+            ends.recv().unwrap_err();
+        });
+        let alive = u32::try_from(hears.recv().unwrap()).unwrap();
+        let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
+        assert_eq!(kin(own, alive), Kin::Same);
+        assert_eq!(kin(alive, own), Kin::Same);
+        assert_eq!(kin(own, child.id()), Kin::Other);
+        assert_eq!(kin(own, gone), Kin::Gone);
+        assert_eq!(network_of(Some(child.id())), network_of(None));
+        drop(end);
+        there.join().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 
     #[test]
     fn the_path_of_what_is_open_is_not_where_its_link_points_to_by_now() {

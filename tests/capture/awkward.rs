@@ -1,8 +1,9 @@
 //! Servers that do what servers should not, or that try our patience: each costs only itself.
 
 use std::{
-    io::Write,
+    io::{Read, Write},
     net::TcpListener,
+    os::unix::net::UnixStream,
     process::Command,
     time::{Duration, Instant},
 };
@@ -52,6 +53,32 @@ fn a_server_that_listens_on_a_copy_of_its_socket_is_rolled() {
 }
 
 #[test]
+fn a_server_that_tries_the_kernel_and_then_listens_elsewhere_is_heard_there() {
+    let folder = Folder::new();
+    let path = folder.at("").to_str().unwrap().to_owned();
+    let port = free_port();
+    let mut master = up(serving(&["probed", &port.to_string(), &path], "2"));
+    for slot in 0..2 {
+        let mut stream = UnixStream::connect(folder.at(&format!("slot-{slot}"))).unwrap();
+        stream.write_all(b"hello\n").unwrap();
+        let mut said = String::new();
+        stream.read_to_string(&mut said).unwrap();
+        assert!(said.ends_with(&format!(" {slot} 1\n")), "{said}");
+    }
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}
+
+#[test]
+fn who_has_gone_to_a_network_of_its_own_gets_no_socket_of_this_one() {
+    let port = free_port();
+    let mut master = up(server("sandboxed", port, "1"));
+    assert_eq!(crowd(at(port), 5).len(), 1);
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+    let said: Vec<String> = master.so_far().into_iter().map(|line| line.text).collect();
+    assert!(said.iter().any(|line| line == "sandbox: ENETUNREACH"), "{said:?}");
+}
+
+#[test]
 fn a_server_whose_children_accept_is_rolled() {
     rolls_well("child", "hello");
 }
@@ -89,7 +116,7 @@ fn connections_that_a_worker_opens_are_its_own_and_end_when_it_closes_them() {
         for _ in 0..500 {
             let (mut client, _) = peer.accept().unwrap();
             let began = Instant::now();
-            assert_eq!(std::io::Read::read(&mut client, &mut [0]).unwrap(), 0);
+            assert_eq!(client.read(&mut [0]).unwrap(), 0);
             slowest = slowest.max(began.elapsed());
         }
         (slowest, peer.accept().unwrap().0)
@@ -101,7 +128,7 @@ fn connections_that_a_worker_opens_are_its_own_and_end_when_it_closes_them() {
     let before = wakes(master.pid());
     for _ in 0..500 {
         chat.write_all(b"x").unwrap();
-        std::io::Read::read_exact(&mut chat, &mut [0]).unwrap();
+        chat.read_exact(&mut [0]).unwrap();
     }
     let woken = wakes(master.pid()) - before;
     assert!(woken < 50, "{woken} times for what is not ours");

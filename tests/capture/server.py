@@ -184,6 +184,37 @@ def copied():
     serve(s)
 
 
+def probed(directory):
+    """Looks what the kernel can, as Go's runtime does, and then listens where nobody shares."""
+    trials = [socket.socket(family) for family in (socket.AF_INET, socket.AF_INET6)]
+    for trial, at in zip(trials, ("127.0.0.1", "::1")):
+        trial.bind((at, 0))
+    for trial in trials:
+        trial.close()
+    s = socket.socket(socket.AF_UNIX)
+    s.bind("%s/slot-%s" % (directory, os.environ["DUTCH_MASTER_SLOT"]))
+    s.listen(5)
+    serve(s)
+
+
+def sandboxed():
+    """Has a child in a network of its own, in which nobody can be reached."""
+    s, (reads, writes) = listening(), os.pipe()
+    if os.fork() == 0:
+        # CLONE_NEWUSER and CLONE_NEWNET.
+        if ctypes.CDLL(None).unshare(0x50000000) != 0:
+            os.write(writes, b"sandbox: refused")
+            os._exit(1)
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            os.write(writes, b"sandbox: got out")
+        except OSError as error:
+            os.write(writes, b"sandbox: " + errno.errorcode[error.errno].encode())
+        os._exit(0)
+    say(os.read(reads, 100).decode())
+    serve(s)
+
+
 def two():
     """Opens the second port late."""
     s = listening()
@@ -231,6 +262,8 @@ def child():
     "multipath": multipath,
     "chosen": chosen,
     "copied": copied,
+    "probed": lambda: probed(sys.argv[3]),
+    "sandboxed": sandboxed,
     "two": two,
     "closes": closes,
     "child": child,

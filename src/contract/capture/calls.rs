@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 
 use super::{Capture, News, Source, held::Held, member::Door, place::let_go};
 use crate::sys::{
+    host,
     poll::Interest,
     seccomp::{Asked, Call, Reply, Wanted},
     sockets::born::{self, Place},
@@ -11,7 +12,11 @@ use crate::sys::{
 
 impl Capture {
     pub(super) fn answer(&mut self, number: u64, call: &Call) {
-        match call.asked() {
+        let asked = call.asked();
+        if asked != Asked::Other && !self.shares_network(call) {
+            return self.unreachable(number, call);
+        }
+        match asked {
             Asked::Socket(wanted) => self.on_socket(number, call, wanted),
             Asked::Bind(fd) => self.on_bind(number, call, fd),
             Asked::Listen(fd, backlog) => self.on_listen(number, call, fd, backlog),
@@ -82,6 +87,22 @@ impl Capture {
             let_go(&held.socket, &self.poll);
         }
         Some((held, place?))
+    }
+
+    /// Whether a socket of ours would be of the network that the caller is in, as far as can be known.
+    fn shares_network(&self, call: &Call) -> bool {
+        call.thread != 0
+            && self.network.is_none_or(|own| {
+                host::network_of(Some(call.thread)).is_none_or(|network| network == own)
+            })
+    }
+
+    /// It has gone to a network of its own, which a socket of ours would let it out of.
+    fn unreachable(&mut self, number: u64, call: &Call) {
+        if matches!(call.asked(), Asked::Listen(..) | Asked::ListenUnseen) {
+            return self.unseen(number, call, "it listens in a network of its own, unseen by us");
+        }
+        self.reply(number, call, Reply::Continue);
     }
 
     /// A listen that is none of ours: a unix socket's, say, or a port that the kernel chooses.
