@@ -102,6 +102,8 @@ fn bash_function(value_cases: &str, verb_cases: &str, flags: &str) -> String {
          \x20   esac\n\
          \x20   case $verb in\n{verb_cases}\
          \x20       completions) COMPREPLY=($(compgen -W '{}' -- \"$cur\")); return ;;\n\
+         \x20       man) return ;;\n\
+         \x20       exec) COMPREPLY=($(compgen -W --help -- \"$cur\") $(compgen -c -- \"$cur\")); return ;;\n\
          \x20       config) COMPREPLY=($(compgen -W '--json {flags}' -- \"$cur\")); return ;;\n\
          \x20   esac\n\
          \x20   if [[ $cur == -* ]]; then\n\
@@ -146,18 +148,24 @@ fn zsh() -> String {
         }
         cases.push_str(" '--control=:path:_files' '(- *)--help'; return ;;\n");
     }
+    // What stands behind a verb is told as if the verb were the program.
+    let shift = "shift words; ((CURRENT--))";
     format!(
         "#compdef dutch-master\n\
-         local -a settings\n\
+         local -a settings command\n\
          settings=(\n{specs}\
          \x20   '(- *)'{{-h,--help}}'[show the help]'\n\
          \x20   '(- *)'{{-V,--version}}'[show the version]'\n\
          )\n\
+         command=('1:command: _command_names -e' '*::arguments: _normal')\n\
          ((CURRENT > 2)) && case ${{words[2]}} in\n{cases}\
          \x20   completions) compadd {}; return ;;\n\
-         \x20   config) settings+=('--json') ;;\n\
+         \x20   man) return ;;\n\
+         \x20   exec) {shift}; _arguments -S '(- *)--help' $command; return ;;\n\
+         \x20   run|init) {shift}; _arguments -S $settings $command; return ;;\n\
+         \x20   config) {shift}; _arguments -S --json $settings $command; return ;;\n\
          esac\n\
-         _arguments -S \"${{settings[@]}}\" \\\n\
+         _arguments -S $settings \\\n\
          \x20   '1:verb or command:{{ compadd {} ; _command_names -e }}' \\\n\
          \x20   '*::arguments: _normal'\n",
         shells(),
@@ -165,25 +173,39 @@ fn zsh() -> String {
     )
 }
 
+/// Fish knows words only by where it has seen them: what counts for us is the first one.
+const FISH_VERB: &str = "# fish completion for dutch-master
+function __dutch_master_verb
+    set -l words (commandline -opc)
+    test (count $words) -gt 1; and contains -- $words[2] $argv
+end
+";
+
+/// The condition that one of these is the verb.
+fn fish_verb(names: &str) -> String {
+    format!("complete -c dutch-master -n '__dutch_master_verb {names}'")
+}
+
 fn fish() -> String {
-    let mut out = String::from("# fish completion for dutch-master\n");
+    let mut out = String::from(FISH_VERB);
     for word in verb::VERBS {
         let (name, meaning) = (word.name, quoted(word.meaning));
-        let _ = writeln!(
-            out,
-            "complete -c dutch-master -n __fish_use_subcommand -a {name} -d '{meaning}'"
-        );
-    }
-    for word in verb::VERBS {
+        let first = "-n 'test (count (commandline -opc)) = 1'";
+        let _ = writeln!(out, "complete -c dutch-master {first} -a {name} -d '{meaning}'");
         for Own { flag, has_value } in own_options(word) {
-            let (name, long) = (word.name, flag.trim_start_matches('-'));
+            let long = flag.trim_start_matches('-');
             let takes = if has_value { " -x" } else { "" };
-            let seen = format!("-n '__fish_seen_subcommand_from {name}'");
-            let _ = writeln!(out, "complete -c dutch-master {seen} -l {long}{takes}");
+            let _ = writeln!(out, "{} -l {long}{takes}", fish_verb(name));
         }
     }
-    let seen = "-n '__fish_seen_subcommand_from completions'";
-    let _ = writeln!(out, "complete -c dutch-master {seen} -f -a '{}'", shells());
+    let operators = operators().map(|word| word.name).collect::<Vec<_>>().join(" ");
+    let _ = writeln!(out, "{} -f", fish_verb(&operators));
+    let _ = writeln!(out, "{} -l control -r -F", fish_verb(&operators));
+    let _ = writeln!(out, "{} -f -a '{}'", fish_verb("completions"), shells());
+    let _ = writeln!(out, "{} -f", fish_verb("man"));
+    let talkative = "-n 'not __dutch_master_verb completions man'";
+    let _ = writeln!(out, "complete -c dutch-master {talkative} -s h -l help -d 'show the help'");
+    let others = format!("-n 'not __dutch_master_verb exec completions man {operators}'");
     for setting in settings::shown() {
         let takes = match (setting.form, values(setting)) {
             (Form::Switch, _) => String::new(),
@@ -192,10 +214,10 @@ fn fish() -> String {
             (_, words) => format!(" -x -a '{}'", words.join(" ")),
         };
         let (flag, meaning) = (setting.flag(), quoted(setting.meaning));
-        let _ = writeln!(out, "complete -c dutch-master -l {flag}{takes} -d '{meaning}'");
+        let _ = writeln!(out, "complete -c dutch-master {others} -l {flag}{takes} -d '{meaning}'");
     }
-    out.push_str("complete -c dutch-master -s h -l help -d 'show the help'\n");
-    out.push_str("complete -c dutch-master -s V -l version -d 'show the version'\n");
+    let _ =
+        writeln!(out, "complete -c dutch-master {others} -s V -l version -d 'show the version'");
     out
 }
 

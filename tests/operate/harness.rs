@@ -32,7 +32,7 @@ pub(crate) struct Master {
 }
 
 /// A directory that is nobody else's.
-fn directory() -> PathBuf {
+pub(crate) fn directory() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let name = format!("dutch-master-operate-{}-{number}", std::process::id());
