@@ -15,6 +15,8 @@
 
 #[path = "master/boot.rs"]
 mod boot;
+#[path = "master/halt.rs"]
+mod halt;
 #[path = "master/harness.rs"]
 mod harness;
 #[path = "master/hooks.rs"]

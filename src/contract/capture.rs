@@ -14,6 +14,7 @@ mod calls;
 mod held;
 mod member;
 mod place;
+mod queue;
 mod readiness;
 
 use std::{
@@ -56,6 +57,8 @@ pub(crate) enum News {
     Event(WorkerId, WorkerEvent),
     /// Somebody listens in a new place.
     Opened(String),
+    /// One more socket listens.
+    Grown,
     /// Nobody will listen there any more.
     Closed(String),
     /// Something for the log.
@@ -75,6 +78,7 @@ pub(crate) struct Capture {
     /// Our network, where that can be told from others.
     network: Option<u64>,
     next_serial: u64,
+    next_group: usize,
     news: Vec<News>,
     now: Duration,
 }
@@ -123,6 +127,7 @@ impl Capture {
             knowledge: Knowledge::new(must_listen),
             network: host::network_of(None),
             next_serial: 0,
+            next_group: 0,
             news: Vec::new(),
             now: Duration::ZERO,
         })

@@ -41,6 +41,7 @@ impl Master {
                 }
                 News::Event(id, WorkerEvent::Disconnected) => self.hear_farewell(id),
                 News::Event(id, event) => self.facts.push(Event::Worker(id, event)),
+                News::Grown => self.watch_lanes(),
                 News::Opened(address) => info!(target: "listener", address, "listening"),
                 News::Closed(address) => info!(target: "listener", address, "closed"),
                 News::Remark(id, remark) => {

@@ -21,6 +21,7 @@
 mod probes;
 mod relays;
 mod wait;
+mod watch;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -40,12 +41,7 @@ use super::{
     listeners::{Spot, View},
     source::Source,
 };
-use crate::sys::{
-    Errno, connection,
-    diag::Census,
-    poll::{Interest, Poll},
-    relay, sockets,
-};
+use crate::sys::{Errno, connection, diag::Census, poll::Poll, relay};
 
 /// How soon the next ones are taken after those before: time for a worker to accept.
 const ROUND: Duration = Duration::from_millis(10);
@@ -114,41 +110,6 @@ impl Rescue {
 }
 
 impl Master {
-    /// Waits for connections in lanes that are new.
-    pub(super) fn watch_lanes(&mut self) {
-        if self.rescue.limit.is_none() || self.cluster.is_some() {
-            return;
-        }
-        self.watch_spots();
-        self.arm(true);
-    }
-
-    /// A deaf lane holds a probe, which would wake us for ever: it is looked at by the clock.
-    fn watch_spots(&mut self) {
-        let rescue = &mut self.rescue;
-        for (spot, socket) in self.listeners.spots() {
-            // One that a worker has shut down would wake us for ever, too.
-            let is_wanted =
-                !rescue.relays.probes.contains_key(&spot) && sockets::accept_queue(socket).is_ok();
-            if is_wanted && rescue.watched.insert(spot) {
-                let _ = rescue.lanes.add(socket, 0, Interest::Read);
-            } else if !is_wanted && rescue.watched.remove(&spot) {
-                let _ = rescue.lanes.remove(socket);
-            }
-        }
-    }
-
-    fn arm(&mut self, is_armed: bool) {
-        if std::mem::replace(&mut self.rescue.is_armed, is_armed) != is_armed {
-            let lanes = self.rescue.lanes.as_fd();
-            let _ = if is_armed {
-                self.poll.add(lanes, Source::Lanes.token(), Interest::Read)
-            } else {
-                self.poll.remove(lanes)
-            };
-        }
-    }
-
     /// Somebody waits. Most likely not for long: whether too long is seen at the next look.
     pub(super) fn read_lanes(&mut self) {
         self.arm(false);

@@ -70,6 +70,7 @@ impl error::Error for SteerError {}
 /// Steers new connections of the socket's `SO_REUSEPORT` group to these lanes, each as likely as the others.
 ///
 /// Replaces the program that was there; in between there is no gap.
+#[cfg(test)]
 pub(crate) fn steer(group: BorrowedFd<'_>, live: &[u32]) -> Result<(), SteerError> {
     steer_all_but(group, live, &[])
 }

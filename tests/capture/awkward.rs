@@ -11,6 +11,7 @@ use std::{
 use rustix::process::Signal;
 
 use crate::{
+    halt::halt,
     harness::{Folder, kill},
     load::{Load, ask, at, crowd, descriptors, free_port, server, serving, ticks, up, wakes},
 };
@@ -154,6 +155,31 @@ fn a_server_that_shuts_its_listener_is_replaced_and_others_serve() {
     assert!(began.elapsed() < Duration::from_secs(10));
     master.next("worker ready");
     load.finish();
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}
+
+#[test]
+fn clients_of_a_worker_that_stands_still_are_served_by_the_others() {
+    let port = free_port();
+    let mut master = up(server("serve", port, "3"));
+    let victim = ask(at(port), "hello").unwrap()[0];
+    halt(victim);
+    let clients: Vec<_> =
+        (0..12).map(|_| std::thread::spawn(move || ask(at(port), "hello"))).collect();
+    for client in clients {
+        assert_ne!(client.join().unwrap().unwrap()[0], victim);
+    }
+    master.next("worker accepts nobody");
+    assert!(!crowd(at(port), 40).contains_key(&victim));
+    kill(victim, Signal::CONT);
+    master.next("worker accepts again");
+    assert!(crowd(at(port), 60).contains_key(&victim));
+    master.roll();
+    assert_eq!(crowd(at(port), 60).len(), 3);
+    std::thread::sleep(Duration::from_secs(4));
+    let before = wakes(master.pid());
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(wakes(master.pid()), before, "nothing is left to look at");
     assert_eq!(master.stop(), 0, "{}", master.tail());
 }
 

@@ -122,9 +122,11 @@ impl Capture {
             number: Some(fd),
             is_live: false,
             is_aimed: false,
+            is_deaf: false,
             left: self.now,
         };
         let outcome = self.join(place, lane);
+        self.news.push(News::Grown);
         self.tell(outcome);
         // Ready already, it has just grown.
         if self.members.get(&number).is_some_and(Member::is_live) {
@@ -172,7 +174,10 @@ impl Capture {
             return group.join(lane);
         }
         let is_lasting = !born::chosen_ports().contains(&place.at.port());
-        let mut group = Group { place, lanes: Vec::new(), is_lasting };
+        let number = self.next_group;
+        self.next_group = number.saturating_add(1);
+        let (lanes, guests) = (Vec::new(), Vec::new());
+        let mut group = Group { number, place, lanes, guests, is_lasting };
         let outcome = group.join(lane);
         self.groups.push(group);
         self.news.push(News::Opened(place.to_string()));

@@ -16,7 +16,7 @@ use crate::sys::{
         self, AcceptQueue,
         born::{self, Place, State, state},
     },
-    steer::{self, SteerError},
+    steer::{self, Guest, SteerError},
 };
 
 /// For so long after its worker's end a socket may still be about to get connections: handshakes
@@ -36,6 +36,8 @@ pub(super) struct Lane {
     pub(super) is_live: bool,
     /// New connections come here.
     pub(super) is_aimed: bool,
+    /// Its worker accepts nobody, so that it gets nobody new.
+    pub(super) is_deaf: bool,
     /// Since when nobody holds it.
     pub(super) left: Duration,
 }
@@ -46,6 +48,12 @@ impl Lane {
         self.queue().map_or(0, |queue| queue.length)
     }
 
+    /// The end of its number, as guests have it.
+    fn short(&self) -> u32 {
+        let [.., a, b, c, d] = self.serial.to_be_bytes();
+        u32::from_be_bytes([a, b, c, d])
+    }
+
     pub(super) fn queue(&self) -> Option<AcceptQueue> {
         sockets::accept_queue(self.socket.as_fd()).ok()
     }
@@ -54,8 +62,12 @@ impl Lane {
 /// One place.
 #[derive(Debug)]
 pub(super) struct Group {
+    /// Our name for it.
+    pub(super) number: usize,
     pub(super) place: Place,
     pub(super) lanes: Vec<Lane>,
+    /// Connections of our own, and the serial numbers of the sockets that they go to.
+    pub(super) guests: Vec<Guest>,
     /// Whether another worker can be expected here: the port was not chosen by the kernel.
     pub(super) is_lasting: bool,
 }
@@ -100,7 +112,7 @@ impl Group {
         let Some(lane) = self.lane_of(worker) else { return Ok(()) };
         let was_live = std::mem::replace(&mut lane.is_live, false);
         let is_open = state(lane.socket.as_fd()) == Ok(State::Listens);
-        (lane.holder, lane.number) = (None, None);
+        (lane.holder, lane.number, lane.is_deaf) = (None, None, false);
         lane.left = if was_live { now } else { now.saturating_sub(SETTLED) };
         if !is_open {
             lane.is_aimed = false;
@@ -152,7 +164,7 @@ impl Group {
 
     /// Tells the kernel who lives. With none alive those who had their share keep it; else whoever
     /// has a worker gets one, so that nobody is refused.
-    fn aim(&mut self) -> Result<(), SteerError> {
+    pub(super) fn aim(&mut self) -> Result<(), SteerError> {
         if self.lanes.iter().any(|lane| lane.is_live) {
             for lane in &mut self.lanes {
                 lane.is_aimed = lane.is_live;
@@ -166,13 +178,24 @@ impl Group {
         if aimed.is_empty() { Ok(()) } else { self.attach(&aimed) }
     }
 
+    /// Where all are deaf, nobody is: whoever hears first is as good.
     fn aimed(&self) -> impl Iterator<Item = (usize, u32)> {
+        let does_any_hear = self.lanes.iter().any(|lane| lane.is_aimed && !lane.is_deaf);
         let counted = (0..).zip(0..).zip(&self.lanes);
-        counted.filter(|(_, lane)| lane.is_aimed).map(|(both, _)| both)
+        counted
+            .filter(move |(_, lane)| lane.is_aimed && !(does_any_hear && lane.is_deaf))
+            .map(|(both, _)| both)
     }
 
     fn attach(&self, lanes: &[u32]) -> Result<(), SteerError> {
-        self.lanes.first().map_or(Ok(()), |lane| steer::steer(lane.socket.as_fd(), lanes))
+        let Some(first) = self.lanes.first() else { return Ok(()) };
+        let of_serial = |guest: &Guest| {
+            let mut counted = (0..).zip(&self.lanes);
+            let found = counted.find(|(_, lane)| lane.short() == guest.lane);
+            found.map(|(lane, _)| Guest { lane, ..*guest })
+        };
+        let guests: Vec<Guest> = self.guests.iter().filter_map(of_serial).collect();
+        steer::steer_all_but(first.socket.as_fd(), lanes, &guests)
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 use dutch_master::WorkerId;
 
 use super::Listeners;
+use crate::contract::capture::Capture;
 use crate::sys::{
     diag,
     sockets::{self, Address},
@@ -19,6 +20,14 @@ use crate::sys::{
 pub(crate) struct Spot {
     pub(crate) listener: usize,
     pub(crate) lane: usize,
+}
+
+impl Spot {
+    /// The lane's number as the kernel's programs take it; those of captured servers grow for ever.
+    pub(crate) fn short(self) -> u32 {
+        let [.., a, b, c, d] = self.lane.to_be_bytes();
+        u32::from_be_bytes([a, b, c, d])
+    }
 }
 
 /// How it stands.
@@ -38,6 +47,18 @@ pub(crate) struct View {
 impl Listeners {
     /// Every spot and its socket.
     pub(crate) fn spots(&self) -> impl Iterator<Item = (Spot, BorrowedFd<'_>)> {
+        self.lent_spots().chain(self.captured_spots())
+    }
+
+    /// Those of captured servers.
+    pub(crate) fn captured_spots(&self) -> impl Iterator<Item = (Spot, BorrowedFd<'_>)> {
+        let captured = self.capture.iter().flat_map(Capture::sockets);
+        captured.map(|(place, lane, socket)| {
+            (Spot { listener: self.entries.len().saturating_add(place), lane }, socket)
+        })
+    }
+
+    fn lent_spots(&self) -> impl Iterator<Item = (Spot, BorrowedFd<'_>)> {
         self.lanes.iter().enumerate().flat_map(|(lane, of)| {
             let sockets = of.sockets.iter().enumerate();
             sockets.filter_map(move |(listener, socket)| {
@@ -46,8 +67,16 @@ impl Listeners {
         })
     }
 
+    /// The number of a captured place; nothing for an entry of `LISTEN`.
+    fn place_of(&self, listener: usize) -> Option<usize> {
+        listener.checked_sub(self.entries.len())
+    }
+
     /// The socket of one.
     pub(crate) fn socket(&self, spot: Spot) -> Option<BorrowedFd<'_>> {
+        if self.place_of(spot.listener).is_some() {
+            return self.spots().find(|(other, _)| *other == spot).map(|(_, socket)| socket);
+        }
         Some(self.lanes.get(spot.lane)?.sockets.get(spot.listener)?.as_ref()?.as_fd())
     }
 
@@ -64,16 +93,31 @@ impl Listeners {
                 tag: lane.tag,
             })
         };
-        self.spots().filter_map(view).collect()
+        let captured = self.capture.iter().flat_map(Capture::standing).map(|queue| View {
+            spot: Spot {
+                listener: self.entries.len().saturating_add(queue.place),
+                lane: queue.serial,
+            },
+            waiting: queue.waiting,
+            holder: queue.holder,
+            is_live: queue.is_live,
+            is_deaf: queue.is_deaf,
+            tag: queue.tag,
+        });
+        self.lent_spots().filter_map(view).chain(captured).collect()
     }
 
     /// Whether a worker is deaf on any of its listeners.
     pub(crate) fn is_deaf(&self, worker: WorkerId) -> bool {
         self.lane_of(worker).is_some_and(|lane| !lane.deaf.is_empty())
+            || self.capture.as_ref().is_some_and(|capture| capture.is_deaf(worker))
     }
 
     /// Keeps new connections away from a spot, or no longer.
     pub(crate) fn set_deaf(&mut self, spot: Spot, is_deaf: bool) -> Result<(), SteerError> {
+        if let (Some(place), Some(capture)) = (self.place_of(spot.listener), &mut self.capture) {
+            return capture.set_deaf(place, spot.lane, is_deaf);
+        }
         let Some(lane) = self.lanes.get_mut(spot.lane) else { return Ok(()) };
         if is_deaf {
             lane.deaf.insert(spot.listener);
@@ -89,6 +133,9 @@ impl Listeners {
         listener: usize,
         guests: Vec<Guest>,
     ) -> Result<(), SteerError> {
+        if let (Some(place), Some(capture)) = (self.place_of(listener), &mut self.capture) {
+            return capture.set_guests(place, guests);
+        }
         let known = self.guests.entry(listener).or_default();
         if *known == guests {
             return Ok(());
@@ -99,11 +146,14 @@ impl Listeners {
 
     /// Its name.
     pub(crate) fn name_of(&self, listener: usize) -> &str {
-        self.entries.get(listener).map(|entry| entry.name.as_str()).unwrap_or_default()
+        self.entries.get(listener).map_or("captured", |entry| entry.name.as_str())
     }
 
     /// Where we ourselves can connect to a listener.
     pub(crate) fn near_address(&self, listener: usize) -> Option<SocketAddr> {
+        if let Some(place) = self.place_of(listener) {
+            return self.capture.as_ref()?.near_address(place);
+        }
         let Address::Tcp(at) = self.entries.get(listener)?.address else { return None };
         let ip = match at.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -142,7 +142,7 @@ impl Relays {
         let probes = probes.map(|(spot, probe)| (*spot, probe.port));
         legs.chain(probes)
             .filter(|(to, _)| to.listener == listener)
-            .filter_map(|(to, port)| Some(Guest { port, lane: u32::try_from(to.lane).ok()? }))
+            .map(|(to, port)| Guest { port, lane: to.short() })
             .collect()
     }
 

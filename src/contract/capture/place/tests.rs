@@ -16,7 +16,8 @@ fn worker(number: u64) -> WorkerId {
 fn place(workers: u64) -> Group {
     let first = listening("127.0.0.1:0".parse().unwrap());
     let place = born::place(first.as_fd()).unwrap();
-    let mut group = Group { place, lanes: Vec::new(), is_lasting: true };
+    let mut group =
+        Group { number: 0, place, lanes: Vec::new(), guests: Vec::new(), is_lasting: true };
     group.join(lane(1, first)).unwrap();
     for number in 2..=workers {
         join(&mut group, number);
@@ -44,7 +45,8 @@ fn listening(at: std::net::SocketAddr) -> OwnedFd {
 fn lane(number: u64, socket: OwnedFd) -> Lane {
     let holder = Some(worker(number));
     let serial = number;
-    Lane { serial, socket, holder, number: None, is_live: false, is_aimed: false, left: NOW }
+    let (number, is_live, is_aimed, is_deaf) = (None, false, false, false);
+    Lane { serial, socket, holder, number, is_live, is_aimed, is_deaf, left: NOW }
 }
 
 /// Connects so often, and says who got how many, by serial.
