@@ -11,6 +11,8 @@
 
 #[path = "operate/crowds.rs"]
 mod crowds;
+#[path = "operate/doctor.rs"]
+mod doctor;
 #[path = "operate/documents.rs"]
 mod documents;
 #[path = "operate/harness.rs"]

@@ -76,6 +76,43 @@ impl fmt::Display for Problem {
     }
 }
 
+impl Problem {
+    /// What would help.
+    pub(crate) fn remedy(&self) -> &'static str {
+        match self {
+            Self::NoMaster(_) => {
+                "run this in the master's container, as its user or root (docker exec -u); with \
+                 CONTROL=PATH there, say --control=PATH here; if it runs, its socket's file may \
+                 have been removed: restart the container"
+            }
+            Self::Off => "CONTROL=auto or a path, for the master and here",
+            Self::NoAnswer(_, error) => match error.kind() {
+                io::ErrorKind::NotFound => {
+                    "is that the master's CONTROL? if so, its file or directory was removed or \
+                     mounted over: restart the container"
+                }
+                io::ErrorKind::ConnectionRefused => {
+                    "nobody listens on that file: its master is gone, or something was put in its \
+                     socket's place: restart the container"
+                }
+                io::ErrorKind::PermissionDenied => {
+                    "run this as the master's user or root (docker exec -u); if it is that user, \
+                     chmod 600 for the socket, and chmod u+x for each directory above it"
+                }
+                _ => "is that the master's CONTROL?",
+            },
+            Self::Stranger(..) | Self::HungUp => {
+                "run this as the master's user or root (docker exec -u)"
+            }
+            Self::Full(_) | Self::TimedOut => {
+                "is the master stopped (SIGSTOP, a debugger) or without CPU? its log tells"
+            }
+            Self::Nonsense(_) => "is something else than a master of this version there?",
+            Self::Gone => "see the log of the container",
+        }
+    }
+}
+
 /// A connection to the master.
 #[derive(Debug)]
 pub(crate) struct Connection {

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use dutch_master::wire::control::{Reply, Request};
+use dutch_master::wire::control::{Finding, Gravity, Reply, Request};
 
 use super::{
     client::{self, Connection, Problem},
@@ -183,9 +183,16 @@ impl<O: Write, E: Write> Outputs<O, E> {
     }
 
     fn doctor(&mut self, control: &Control, json: bool) -> Result<(), Stop> {
-        let findings = match client::connect(control)?.once(&Request::Doctor)? {
-            Reply::Findings { findings } => findings,
-            other => return self.last(other),
+        let asked = client::connect(control).and_then(|mut to| to.once(&Request::Doctor));
+        let findings = match asked {
+            Ok(Reply::Findings { findings }) => findings,
+            Ok(other) => return self.last(other),
+            // That nobody can be asked is what there is to find.
+            Err(problem) => vec![Finding {
+                gravity: Gravity::Wrong,
+                finding: problem.to_string(),
+                remedy: problem.remedy().to_owned(),
+            }],
         };
         let text = if json {
             serde_json::to_string(&findings).unwrap_or_default() + "\n"
@@ -193,7 +200,7 @@ impl<O: Write, E: Write> Outputs<O, E> {
             screen::findings(&findings, self.look())
         };
         self.out.write_all(text.as_bytes())?;
-        let is_wrong = |gravity| gravity == dutch_master::wire::control::Gravity::Wrong;
+        let is_wrong = |gravity| gravity == Gravity::Wrong;
         match findings.iter().find(|finding| is_wrong(finding.gravity)) {
             Some(finding) => Err(Stop::Refused(finding.finding.clone())),
             None => Ok(()),

@@ -111,7 +111,8 @@ fn gains_rights(config: &Config, path: Option<&OsStr>) -> bool {
     files.iter().find_map(|file| host::grants_rights(file)).unwrap_or_default()
 }
 
-fn recognised(config: &Config, path: Option<&OsStr>) -> Program {
+/// What a command comes down to.
+pub(super) fn recognised(config: &Config, path: Option<&OsStr>) -> Program {
     let head = |program: &OsStr| head_of_program(program, path);
     program::recognise(&config.command, &head)
 }
@@ -132,7 +133,7 @@ fn explain_loneliness(config: &Config, program: Program) {
 }
 
 /// The first bytes of the file that a command's name stands for, found as execvp(3) would.
-pub(super) fn head_of_program(program: &OsStr, path: Option<&OsStr>) -> Option<Vec<u8>> {
+fn head_of_program(program: &OsStr, path: Option<&OsStr>) -> Option<Vec<u8>> {
     let candidates = spawn::candidates(program, path);
     let open = |path: &CString| File::open(OsStr::from_bytes(path.as_bytes())).ok();
     let mut head = Vec::new();

@@ -47,12 +47,62 @@ pub(crate) fn accept(listener: impl AsFd) -> Result<Option<Client>, Errno> {
 
 /// Goes to a master. One that takes nobody in for so long that its queue is full is not waited for.
 pub(crate) fn connect(path: &Path) -> std::io::Result<UnixStream> {
+    let stream = UnixStream::from(try_connect(path)?);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
+}
+
+/// What a client would find at a socket that should be ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Visit {
+    /// We listen there.
+    Ours,
+    /// So do we perhaps, but too many wait.
+    Full,
+    /// Another process does; nothing when it is outside of our pid namespace.
+    Stranger(Option<Pid>),
+    /// There is no such file.
+    Missing {
+        /// But where it should be.
+        has_directory: bool,
+    },
+    /// A file on which nobody listens.
+    Deserted {
+        /// As somebody may once have done.
+        is_socket: bool,
+    },
+    /// We may not go there.
+    Closed,
+    /// Something else.
+    Failed(Errno),
+}
+
+/// Goes to a socket that should be ours as a client would, and away again; waits for nobody.
+pub(crate) fn visit(path: &Path) -> Visit {
+    match try_connect(path) {
+        Ok(fd) => match getsockopt(&fd, PeerCredentials).map(|who| Pid::new(who.pid())) {
+            Ok(pid) if pid == Some(Pid::own()) => Visit::Ours,
+            Ok(pid) => Visit::Stranger(pid),
+            Err(error) => Visit::Failed(error.into()),
+        },
+        Err(Raw::AGAIN) => Visit::Full,
+        Err(Raw::NOENT) => {
+            Visit::Missing { has_directory: path.parent().is_some_and(Path::is_dir) }
+        }
+        Err(Raw::CONNREFUSED) => {
+            let kind = std::fs::symlink_metadata(path).map(|facts| facts.file_type());
+            Visit::Deserted { is_socket: kind.is_ok_and(|kind| kind.is_socket()) }
+        }
+        Err(Raw::ACCESS) => Visit::Closed,
+        Err(error) => Visit::Failed(error.into()),
+    }
+}
+
+fn try_connect(path: &Path) -> Result<OwnedFd, Raw> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     rustix::net::connect(&fd, &SocketAddrUnix::new(path)?)?;
-    let stream = UnixStream::from(fd);
-    stream.set_nonblocking(false)?;
-    Ok(stream)
+    Ok(fd)
 }
 
 /// Removes every datagram socket of a name that begins so and on which nobody receives any more.
@@ -120,6 +170,26 @@ mod tests {
         left.sort();
         assert_eq!(left, ["notify-file", "notify-living", "other-dead"]);
         drop(living);
+        std::fs::remove_dir_all(&base).unwrap();
+    }
+
+    #[test]
+    fn a_visit_tells_what_is_in_the_place_of_a_socket_of_ours() {
+        let base = std::env::temp_dir().join(format!("dm-visit-{}", std::process::id()));
+        let path = base.join("here");
+        assert_eq!(visit(&path), Visit::Missing { has_directory: false });
+        std::fs::create_dir_all(&base).unwrap();
+        assert_eq!(visit(&path), Visit::Missing { has_directory: true });
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(visit(&path), Visit::Deserted { is_socket: false });
+        std::fs::remove_file(&path).unwrap();
+        let ours = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert_eq!(visit(&path), Visit::Ours);
+        rustix::net::listen(&ours, 0).unwrap();
+        assert_eq!(visit(&path), Visit::Full, "nobody is waited for");
+        drop(ours);
+        assert_eq!(visit(&path), Visit::Deserted { is_socket: true });
+        assert!(matches!(visit(&path.join("below")), Visit::Failed(_)));
         std::fs::remove_dir_all(&base).unwrap();
     }
 }

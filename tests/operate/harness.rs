@@ -83,6 +83,11 @@ impl Master {
         Self::start_in(directory(), Command::new(BINARY), &["./run"], script, settings)
     }
 
+    /// Starts one whose command is this.
+    pub(crate) fn start_words(words: &[&str], settings: &[(&str, &str)]) -> Self {
+        Self::start_in(directory(), Command::new(BINARY), words, "exec sleep 1000", settings)
+    }
+
     fn start_in(
         directory: PathBuf,
         mut command: Command,
