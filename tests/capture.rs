@@ -14,6 +14,8 @@
 mod awkward;
 #[path = "capture/choice.rs"]
 mod choice;
+#[path = "capture/distance.rs"]
+mod distance;
 #[path = "master/halt.rs"]
 mod halt;
 #[allow(dead_code, reason = "shared with the suite of the master, which needs more of it")]
