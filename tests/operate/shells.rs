@@ -43,9 +43,9 @@ fn checked(shell: &str, check: &str, name: &str) -> std::path::PathBuf {
     let script = directory.join(name);
     let said = Said::of(Command::new(BINARY).args(["completions", shell]).output().unwrap());
     fs::write(&script, said.out).unwrap();
-    let mut checker = Command::new(shell);
-    let checked = checker.arg(check).arg(&script).output();
-    Said::of(checked.unwrap_or_else(|error| panic!("{shell}, Debian's package: {error}"))).is("");
+    let mut asked = Command::new(shell);
+    let said = asked.arg(check).arg(&script).output();
+    Said::of(said.unwrap_or_else(|error| panic!("{shell}, Debian's package: {error}"))).is("");
     directory
 }
 

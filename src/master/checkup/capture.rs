@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What a trial has shown.
-fn verdict(trial: &Result<Ability, Obstacle>, is_captured: bool) -> Finding {
+fn verdict(trial: Result<Ability, Obstacle>, is_captured: bool) -> Finding {
     match trial {
         Ok(Ability { is_undisturbed: false }) => doubtful(
             "servers can be captured, but signals interrupt them: a fast timer starves a start"
@@ -40,7 +40,7 @@ fn missing(worker: u64, places: &[String]) -> Option<Finding> {
 impl Master {
     pub(super) fn capture_findings(&self) -> Vec<Finding> {
         let is_captured = self.kit.kind == Kind::Capture;
-        let trial = self.kit.trial.as_ref().map(|trial| verdict(trial, is_captured));
+        let trial = self.kit.trial.map(|trial| verdict(trial, is_captured));
         trial.into_iter().chain(self.missing_places()).collect()
     }
 
@@ -69,14 +69,14 @@ mod tests {
             (22, "gVisor", "Linux 5.14"),
             (38, "no seccomp(2)", "Linux 5.14"),
         ] {
-            let found = verdict(&Err(Obstacle::Filter(Errno(errno))), false);
+            let found = verdict(Err(Obstacle::Filter(Errno(errno))), false);
             assert_eq!(found.gravity, Gravity::Doubtful);
             assert!(found.finding.contains(finding) && found.remedy.contains(remedy), "{found:?}");
         }
-        let disturbed = verdict(&Ok(Ability { is_undisturbed: false }), true);
+        let disturbed = verdict(Ok(Ability { is_undisturbed: false }), true);
         assert!(disturbed.finding.contains("signals") && disturbed.remedy.contains("5.19"));
         for is_captured in [false, true] {
-            let found = verdict(&Ok(Ability { is_undisturbed: true }), is_captured);
+            let found = verdict(Ok(Ability { is_undisturbed: true }), is_captured);
             assert_eq!(found.gravity, Gravity::Good);
             assert_eq!(found.finding.contains("no_new_privs"), is_captured);
         }
