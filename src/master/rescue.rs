@@ -68,6 +68,8 @@ pub(crate) struct Rescue {
     waits: BTreeMap<Spot, Wait>,
     /// When the log last told of a lane's deafness, and whether it owes the end of it.
     told: BTreeMap<Spot, (Duration, bool)>,
+    /// Whether there was no descriptor to take anybody with when last tried.
+    is_short: bool,
     /// How many go to each lane in the next round.
     burst: usize,
     relays: Relays,
@@ -84,6 +86,7 @@ impl Rescue {
             woken: Duration::ZERO,
             waits: BTreeMap::new(),
             told: BTreeMap::new(),
+            is_short: false,
             burst: 1,
             relays: Relays::new()?,
         })
@@ -229,24 +232,32 @@ impl Master {
         // Without our own probe, which must stay.
         let waiting = self.rescue.waits.get(&view.spot).map_or(0, Wait::length);
         let Some(socket) = self.listeners.socket(view.spot) else { return false };
-        let taken = match connection::accept_waiting(socket, most.min(waiting)) {
+        // Once taken, a client for whose second leg there is no descriptor would be lost.
+        let wanted = most.min(waiting);
+        let spares = connection::reserve(socket, wanted);
+        let is_short = spares.is_empty() && wanted > 0;
+        let taken = match connection::accept_waiting(socket, spares.len()) {
             Ok(taken) => taken,
             Err(error) => {
                 warn!(target: "listener", %error, "waiting connections can't be taken over");
                 return false;
             }
         };
+        if !std::mem::replace(&mut self.rescue.is_short, is_short) && is_short {
+            let problem = "no descriptor is left";
+            warn!(target: "listener", problem, "waiting connections can't be taken over");
+        }
         let count = taken.len();
         if let Some(wait) = self.rescue.waits.get_mut(&view.spot) {
             wait.take(u32::try_from(count).unwrap_or(u32::MAX));
         }
-        self.carry(view.spot, taken, &open);
+        self.carry(view.spot, taken.into_iter().zip(spares).collect(), &open);
         count > 0
     }
 
-    fn carry(&mut self, from: Spot, clients: Vec<OwnedFd>, open: &[&View]) {
+    fn carry(&mut self, from: Spot, clients: Vec<(OwnedFd, OwnedFd)>, open: &[&View]) {
         let mut begun = Vec::new();
-        for (client, to) in clients.into_iter().zip(open.iter().cycle()) {
+        for ((client, spare), to) in clients.into_iter().zip(open.iter().cycle()) {
             let Some((near, far)) = ends(client.as_fd()) else { continue };
             let relays = &mut self.rescue.relays;
             if relays.probes.get(&from).is_some_and(|probe| probe.port == far.port()) {
@@ -257,6 +268,7 @@ impl Master {
             if relay::has_left(client.as_fd()) {
                 continue;
             }
+            drop(spare);
             match relay::bind(near.ip()) {
                 Ok(leg) => begun.push((relays.begin(client, leg, to.spot), near)),
                 Err(error) => {

@@ -68,6 +68,15 @@ pub(crate) fn accept_waiting(listener: BorrowedFd<'_>, most: usize) -> Result<Ve
     })?
 }
 
+/// Holds one descriptor for each of up to so many connections, of which there is room for both: what
+/// is opened when one of these is closed does not fail for want of a descriptor.
+pub(crate) fn reserve(like: BorrowedFd<'_>, count: usize) -> Vec<OwnedFd> {
+    let both = count.saturating_mul(2);
+    let mut held: Vec<OwnedFd> = (0..both).map_while(|_| like.try_clone_to_owned().ok()).collect();
+    held.truncate(held.len().checked_div(2).unwrap_or_default());
+    held
+}
+
 /// Takes the next connection from a socket that a worker holds as well, and that it may have set to
 /// wait: we do not, or for milliseconds at most.
 pub(crate) fn accept_shared(listener: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno> {

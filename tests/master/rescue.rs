@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
 use crate::{
     halt::halt,
@@ -182,6 +182,72 @@ fn a_worker_that_drains_while_it_is_deaf_loses_nobody() {
     kill(victim, Signal::CONT);
     master.next("roll complete");
     assert_eq!(master.stop(), 0);
+}
+
+#[test]
+fn a_slot_that_goes_while_its_worker_is_deaf_takes_nobody_along() {
+    // Whether the worker is still there when those who wait for it are looked after, or is not.
+    for (kill_timeout, lives) in [("20s", true), ("100ms", false)] {
+        let setup = Setup::new("serve").set("READY", "auto").set("LISTEN", "tcp://127.0.0.1:0");
+        let setup = setup.set("STALL_TIMEOUT", "400ms").set("KILL_TIMEOUT", kill_timeout);
+        let mut master = setup.set("WORKERS", "2").set("BALANCE", "slot").start();
+        master.next("roll complete");
+        let address = master.address();
+        let victim = loop {
+            let answer = Client::say(address, "hello").answer();
+            if answer[1] == 1 {
+                break answer[0];
+            }
+        };
+        halt(victim);
+        let mut clients: Vec<Client> = (0..20).map(|_| Client::say(address, "hello")).collect();
+        master.signal(Signal::TTOU);
+        for client in &mut clients {
+            assert_ne!(client.answer()[0], victim);
+        }
+        if lives {
+            kill(victim, Signal::CONT);
+        }
+        assert_eq!(master.stop(), 0);
+    }
+}
+
+/// Leaves a master so many descriptors to open. Returns what it had.
+fn leave(master: &Master, free: usize) -> Rlimit {
+    let fds = std::fs::read_dir(format!("/proc/{}/fd", master.pid())).unwrap();
+    let mut held: Vec<u64> =
+        fds.map(|fd| fd.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+    held.sort_unstable();
+    let fits = |most: u64| (0..most).filter(|fd| held.binary_search(fd).is_err()).count();
+    let most = (0..1024).find(|&most| fits(most) == free).unwrap();
+    set_descriptors(master, Some(most))
+}
+
+fn set_descriptors(master: &Master, most: Option<u64>) -> Rlimit {
+    let pid = Pid::from_raw(master.pid().try_into().unwrap());
+    // The hard limit stays, so that it can be undone without a right.
+    let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
+    prlimit(pid, Resource::Nofile, Rlimit { current: most, maximum }).unwrap()
+}
+
+#[test]
+fn a_client_is_taken_only_where_descriptors_are_left_for_both_its_legs() {
+    // The probe and the list of those who wait need one each.
+    for free in [1, 2, 3, 4] {
+        let mut master = fleet("2", "200ms");
+        let address = master.address();
+        let victim = hello(address);
+        halt(victim);
+        let before = leave(&master, free);
+        let mut clients: Vec<Client> = (0..20).map(|_| Client::say(address, "hello")).collect();
+        rest(Duration::from_secs(2));
+        set_descriptors(&master, before.current);
+        for client in &mut clients {
+            assert_ne!(client.answer()[0], victim, "{free}: {}", master.tail());
+        }
+        kill(victim, Signal::CONT);
+        assert_eq!(master.stop(), 0);
+    }
 }
 
 #[test]
