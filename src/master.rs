@@ -180,6 +180,7 @@ impl Master {
             Source::Client(number) => self.read_client(number),
             Source::Lanes => self.read_lanes(),
             Source::Relays => self.turn_relays(),
+            Source::Ends => self.read_ends(),
             Source::Exec(id) => self.read_exec(id),
             Source::Notify(id) => self.read_notify(id),
             Source::ReadyPipe(id) => self.read_ready_pipe(id),

@@ -35,6 +35,8 @@ mod rescue;
 mod says;
 #[path = "master/serving.rs"]
 mod serving;
+#[path = "master/shut.rs"]
+mod shut;
 #[path = "master/stops.rs"]
 mod stops;
 #[path = "master/store.rs"]

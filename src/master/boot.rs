@@ -305,6 +305,7 @@ impl Master {
             self.poll.add(capture.as_fd(), Source::Capture.token(), Interest::Read)?;
         }
         self.poll.add(self.rescue.relays(), Source::Relays.token(), Interest::Read)?;
+        self.poll.add(self.listeners.ends(), Source::Ends.token(), Interest::Read)?;
         self.operators.listen(&self.poll)?;
         if let Some(einhorn) = &self.einhorn {
             self.poll.add(einhorn, Source::Einhorn.token(), Interest::Read)?;

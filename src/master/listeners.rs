@@ -2,11 +2,12 @@
 //!
 //! With one queue for all, every worker gets the same socket. With slots, each worker gets a *lane*:
 //! a socket of its own for every TCP listener, all on one port (`SO_REUSEPORT`), and the kernel is
-//! told which lanes get new connections. Lanes are never closed, so their order never changes and
-//! what waits in one waits for the next worker that sits there.
+//! told which lanes get new connections. Lanes are never closed, so what waits in one waits for the
+//! next worker that sits there; there are as many as there ever were workers at the same time.
 
 mod aim;
 mod captured;
+mod order;
 mod spots;
 
 use std::{
@@ -26,6 +27,7 @@ use crate::{
     config::{self, Account},
     contract::capture::Capture,
     sys::{
+        Errno,
         diag::{self, Census, DiagError, drain::Drain},
         sockets::{self, AcceptQueue, Address, Options, SocketError},
         steer::Guest,
@@ -33,6 +35,7 @@ use crate::{
     },
 };
 
+use order::Order;
 pub(crate) use spots::{Spot, View};
 
 /// Descriptors 0 to 2 are the worker's standard streams; systemd's first is 3 (`sd_listen_fds(3)`).
@@ -45,6 +48,8 @@ pub(crate) enum ListenError {
     Socket(String, SocketError),
     /// The owner of a socket file is nobody.
     Owner(String, UserError),
+    /// Nobody would hear of sockets that end.
+    Unheard(Errno),
 }
 
 impl fmt::Display for ListenError {
@@ -52,6 +57,7 @@ impl fmt::Display for ListenError {
         match self {
             Self::Socket(name, error) => write!(f, "listener {name}: {error}"),
             Self::Owner(name, error) => write!(f, "listener {name}: {error}"),
+            Self::Unheard(error) => write!(f, "listeners can't be watched: {error}"),
         }
     }
 }
@@ -85,6 +91,7 @@ struct Lane {
 pub(crate) struct Listeners {
     entries: Vec<Listener>,
     lanes: Vec<Lane>,
+    order: Order,
     ports: Vec<u16>,
     /// Those of unmodified servers, under the contract `capture`.
     pub(crate) capture: Option<Capture>,
@@ -111,7 +118,10 @@ impl Listeners {
         }
         let ports = listeners.iter().filter_map(Listener::lane_port).collect();
         let guests = BTreeMap::new();
-        let mut all = Self { entries: listeners, lanes: Vec::new(), ports, guests, capture: None };
+        let order =
+            Order::new(listeners.len()).map_err(|errno| vec![ListenError::Unheard(errno)])?;
+        let lanes = Vec::new();
+        let mut all = Self { entries: listeners, lanes, order, ports, guests, capture: None };
         if all.lends_lanes() {
             // A port in use, or a right that is missing, must show now and not at the first worker.
             all.add_lane().map_err(|fault| vec![fault])?;
@@ -145,6 +155,7 @@ impl Listeners {
             Some(index) => index,
             None => self.add_lane()?,
         };
+        self.renew(index)?;
         if let Some(lane) = self.lanes.get_mut(index) {
             lane.holder = Some(worker);
         }
@@ -232,8 +243,30 @@ impl Listeners {
         self.ports = self.entries.iter().filter_map(Listener::lane_port).collect();
         let deaf = BTreeSet::new();
         let (holder, is_live, is_aimed) = (None, false, false);
+        for (listener, socket) in sockets.iter().enumerate() {
+            if let Some(socket) = socket {
+                self.order.join(Spot { listener, lane: index }, socket.as_fd());
+            }
+        }
         self.lanes.push(Lane { sockets, holder, is_live, is_aimed, deaf, tag });
         Ok(index)
+    }
+
+    /// Opens again what the lane's worker before has shut.
+    fn renew(&mut self, index: usize) -> Result<(), ListenError> {
+        let Some(lane) = self.lanes.get_mut(index) else { return Ok(()) };
+        let places = self.entries.iter_mut().zip(&mut lane.sockets).enumerate();
+        for (listener, (entry, place)) in places {
+            let spot = Spot { listener, lane: index };
+            if place.is_none() || self.order.has(spot) {
+                continue;
+            }
+            *place = entry.open_own(lane.tag, false)?;
+            if let Some(socket) = place {
+                self.order.join(spot, socket.as_fd());
+            }
+        }
+        Ok(())
     }
 }
 

@@ -71,6 +71,8 @@ impl Master {
     }
 
     fn start(&mut self, name: Name) {
+        // Whatever the one before has shut is opened again.
+        self.read_ends();
         if let Err(error) = self.listeners.seat(name.worker) {
             return self.not_started(name, &End::NotStarted(error.to_string()));
         }

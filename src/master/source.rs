@@ -37,6 +37,8 @@ pub(crate) enum Source {
     Client(u64),
     /// Somebody who waits in a lane.
     Lanes,
+    /// A lane's socket that a worker has shut.
+    Ends,
     /// Clients that we carry to other lanes.
     Relays,
     /// What a worker prints.
@@ -64,6 +66,7 @@ impl Source {
             Self::Client(number) => (14, number),
             Self::Lanes => (16, 0),
             Self::Relays => (17, 0),
+            Self::Ends => (18, 0),
             Self::Exec(id) => (6, id.get()),
             Self::Notify(id) => (7, id.get()),
             Self::ReadyPipe(id) => (8, id.get()),
@@ -95,6 +98,7 @@ impl Source {
             14 => Self::Client(who),
             16 => Self::Lanes,
             17 => Self::Relays,
+            18 => Self::Ends,
             _ => Self::Output(id, Stream::Err),
         }
     }
@@ -121,6 +125,7 @@ mod tests {
             Source::Client(9),
             Source::Lanes,
             Source::Relays,
+            Source::Ends,
             Source::Exec(id),
             Source::Notify(id),
             Source::ReadyPipe(id),

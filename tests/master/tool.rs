@@ -116,7 +116,8 @@ fn lines(count: u32) {
 
 /// Serves descriptor 3: a line in, `pid slot generation` out. `hold` waits for one more line,
 /// `block` does so while nobody else is accepted;
-/// `stopping` says STOPPING=1, accepts nobody more, and stays.
+/// `stopping` says STOPPING=1, accepts nobody more, and stays; `shut` shuts the listener and stays.
+/// Whoever asks `who` is answered and may say more.
 fn serve() {
     // SAFETY: descriptor 3 is the listener that the master passed, and ours alone.
     let listener = TcpListener::from(unsafe { OwnedFd::from_raw_fd(3) });
@@ -125,6 +126,11 @@ fn serve() {
         let mut stream = BufReader::new(stream);
         let mut line = String::new();
         let _ = stream.read_line(&mut line);
+        if line.trim() == "who" {
+            answer(stream.get_mut());
+            line.clear();
+            let _ = stream.read_line(&mut line);
+        }
         match line.trim() {
             "hold" => drop(thread::spawn(move || {
                 println!("holding");
@@ -136,8 +142,12 @@ fn serve() {
                 let _ = stream.read_line(&mut line);
                 answer(stream.get_mut());
             }
-            "stopping" => {
-                say("STOPPING=1");
+            what @ ("stopping" | "shut") => {
+                if what == "shut" {
+                    rustix::net::shutdown(&listener, rustix::net::Shutdown::Both).unwrap();
+                } else {
+                    say("STOPPING=1");
+                }
                 answer(stream.get_mut());
                 drop(stream);
                 loop {

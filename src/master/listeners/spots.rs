@@ -45,7 +45,7 @@ pub(crate) struct View {
 }
 
 impl Listeners {
-    /// Every spot and its socket.
+    /// Every spot that listens, and its socket.
     pub(crate) fn spots(&self) -> impl Iterator<Item = (Spot, BorrowedFd<'_>)> {
         self.lent_spots().chain(self.captured_spots())
     }
@@ -59,12 +59,13 @@ impl Listeners {
     }
 
     fn lent_spots(&self) -> impl Iterator<Item = (Spot, BorrowedFd<'_>)> {
-        self.lanes.iter().enumerate().flat_map(|(lane, of)| {
+        let all = self.lanes.iter().enumerate().flat_map(|(lane, of)| {
             let sockets = of.sockets.iter().enumerate();
             sockets.filter_map(move |(listener, socket)| {
                 Some((Spot { listener, lane }, socket.as_ref()?.as_fd()))
             })
-        })
+        });
+        all.filter(|(spot, _)| self.order.has(*spot))
     }
 
     /// The number of a captured place; nothing for an entry of `LISTEN`.

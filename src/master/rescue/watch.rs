@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use tracing::debug;
+
 use super::{Master, Source, Spot};
 use crate::sys::{
     poll::{Interest, Poll},
@@ -51,6 +53,23 @@ impl Master {
         rescue.told.retain(|spot, _| present.contains(spot));
         rescue.relays.probes.retain(|spot, _| present.contains(spot));
         self.arm(was_armed);
+    }
+
+    /// Nobody waits any more where a worker has shut its socket, and nothing comes there.
+    pub(in crate::master) fn read_ends(&mut self) {
+        let (ended, outcome) = self.listeners.note_ends();
+        for spot in ended {
+            if self.rescue.watched.remove(&spot)
+                && let Some(socket) = self.listeners.socket(spot)
+            {
+                let _ = self.rescue.lanes.remove(socket);
+            }
+            self.rescue.waits.remove(&spot);
+            self.rescue.relays.probes.remove(&spot);
+            let listener = self.listeners.name_of(spot.listener);
+            debug!(target: "listener", listener, lane = spot.lane, "socket shut by its worker");
+        }
+        self.steered(|_| outcome);
     }
 
     pub(super) fn arm(&mut self, is_armed: bool) {
