@@ -4,7 +4,7 @@ use std::{fs, process::Command, thread, time::Duration};
 
 use crate::{
     dice::Dice,
-    fleet::{CONTROL, Fleet},
+    fleet::{CONTROL, Fleet, LARGEST},
     harness::docker_fails,
 };
 
@@ -26,6 +26,21 @@ pub(crate) const DEEDS: [Deed; 16] = [
     ("stop for a while", pause),
     ("stop for good", freeze),
     ("no descriptors", no_descriptors),
+    ("no processes", no_processes),
+    ("full disk", full_disk),
+    ("stalled log", stalled_log),
+];
+
+/// Those of which no worker dies that serves.
+pub(crate) const HARMLESS: [Deed; 11] = [
+    ("roll", roll),
+    ("roll", roll),
+    ("roll twice", roll_twice),
+    ("broken release", broken),
+    ("hanging release", hanging),
+    ("scale", scale),
+    ("scale", scale),
+    ("stop for a while", pause),
     ("no processes", no_processes),
     ("full disk", full_disk),
     ("stalled log", stalled_log),
@@ -79,11 +94,10 @@ fn hanging(fleet: &mut Fleet, _: &mut Dice) {
     fleet.container.signal("SIGHUP");
 }
 
-/// A slot that goes takes along what waits in its own socket: where `BALANCE=slot` has such, a fleet
-/// is made smaller only while everybody serves.
+/// Whoever waits for a worker that goes, and is frozen or dead, is served by others.
 fn scale(fleet: &mut Fleet, dice: &mut Dice) {
-    fleet.wait_for_everybody();
-    fleet.ask(&["scale", &dice.between(1, 7).to_string()]);
+    let most = u64::try_from(LARGEST).expect("a number");
+    fleet.ask(&["scale", &dice.between(1, most + 1).to_string()]);
 }
 
 fn pause(fleet: &mut Fleet, dice: &mut Dice) {

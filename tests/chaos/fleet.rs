@@ -1,13 +1,13 @@
 //! The fleet that suffers, and what must be true of it afterwards.
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::harness::{Container, Releases, Setup, docker_fails, load::Report, text_of, until};
+use crate::{
+    costs::Costs,
+    harness::{Container, Releases, Setup, comes_true, docker_fails, load::Report, text_of},
+};
 
 /// Clients with a connection per request, and clients that keep theirs.
 pub(crate) const CLIENTS: (u32, u32) = (4, 3);
@@ -15,15 +15,12 @@ pub(crate) const CLIENTS: (u32, u32) = (4, 3);
 pub(crate) const CONTROL: &str = "/tmp/control.sock";
 /// How many workers there are in peace.
 const WORKERS: usize = 3;
-/// What the allocator may keep for itself, and the last events take, once they are all there.
-const SLACK: u64 = 1024;
-
-/// What the master holds while everything is at rest.
-#[derive(Debug)]
-pub(crate) struct Costs {
-    descriptors: usize,
-    kibibytes: u64,
-}
+/// How many start at the same time.
+const SURGE: usize = 2;
+/// How many workers there are in the largest fleet.
+pub(crate) const LARGEST: usize = 6;
+/// How many there are at most: those who serve, those who start, and as many who leave as serve.
+const MOST: usize = LARGEST + SURGE + LARGEST;
 
 /// A container, its releases, and how many workers have died with work in their hands.
 pub(crate) struct Fleet {
@@ -40,11 +37,14 @@ impl Fleet {
     pub(crate) fn start(balance: &str) -> Self {
         let releases = Releases::new();
         releases.deploy("v0", "");
-        let worker = "mode-file=/srv/current/mode boot=100 watchdog=400 chatter=64 linger=500";
+        // A worker reads its knobs where it was started: going back is of no use to one that reads them
+        // in `current`.
+        let worker = "boot=100 watchdog=400 chatter=64 linger=500";
         let container = Setup::new(worker)
             .options(&releases.volume())
             .options("--tmpfs /scratch:size=64k --pids-limit 200")
             .set("WORKERS", &WORKERS.to_string())
+            .set("SURGE", &SURGE.to_string())
             .set("BALANCE", balance)
             .set("CONTROL", CONTROL)
             .set("CHDIR", "/srv/current")
@@ -80,7 +80,7 @@ impl Fleet {
 
     /// Waits until every slot has a worker that serves and that no deed has frozen.
     pub(crate) fn wait_for_everybody(&mut self) {
-        until("everybody serves", || {
+        self.until("everybody serves", || {
             let status = self.status().unwrap_or_default();
             let serving = self.pids("ready");
             let is_frozen = serving.iter().any(|pid| self.frozen.contains(pid));
@@ -110,7 +110,7 @@ impl Fleet {
             }
             assert!(Instant::now() < patience, "{told}\n{}", self.container.tail());
         }
-        until("the fleet is at rest", || self.is_at_rest());
+        self.until("the fleet is at rest", || self.is_at_rest());
     }
 
     fn is_at_rest(&self) -> bool {
@@ -125,22 +125,27 @@ impl Fleet {
             && !self.container.processes().iter().any(|process| process[1] == "Z")
     }
 
-    /// What the master holds now.
-    pub(crate) fn costs(&self) -> Costs {
-        let kibibytes = self.container.status_of_master("VmRSS");
-        let kibibytes = kibibytes.trim_end_matches(" kB").trim().parse().expect("a number");
-        let pid = self.container.inspect("{{.State.Pid}}");
-        let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).expect("descriptors").count();
-        Costs { descriptors, kibibytes }
-    }
-
     /// What it held before, it holds again, and no more.
     pub(crate) fn costs_no_more_than(&self, before: &Costs) {
         // The last client's connection may still be there for a moment.
-        until("every descriptor is given back", || self.costs().descriptors <= before.descriptors);
-        let now = self.costs();
+        self.until("every descriptor is given back", || {
+            Costs::of(&self.container).are_no_more_than(before, MOST)
+        });
+        let now = Costs::of(&self.container);
         println!("before {before:?}, now {now:?}");
-        assert!(now.kibibytes <= before.kibibytes + SLACK, "{before:?} became {now:?}");
+        assert!(now.are_as_small_as(before), "{before:?} became {now:?}");
+    }
+
+    /// Waits for what must come true; if it does not, tells how everything stands.
+    #[track_caller]
+    pub(crate) fn until(&self, what: &str, question: impl FnMut() -> bool) {
+        assert!(
+            comes_true(question),
+            "waited in vain: {what}\n{}\n{:#}\n{:#?}",
+            self.container.lines(400),
+            self.status().unwrap_or_default(),
+            Costs::of(&self.container),
+        );
     }
 
     /// A worker that dies costs what it had taken: of each client one request. Everything else was

@@ -162,7 +162,12 @@ impl Container {
 
     /// The last lines of the log, for a message.
     pub(crate) fn tail(&self) -> String {
-        log::tail(&self.log.so_far())
+        self.lines(60)
+    }
+
+    /// So many of its last lines.
+    pub(crate) fn lines(&self, count: usize) -> String {
+        log::last(&self.log.so_far(), count)
     }
 
     /// `docker kill -s SIGNAL`.

@@ -164,7 +164,12 @@ fn read(lines: Arc<(Mutex<Lines>, Condvar)>, from: impl Read + Send + 'static) {
 
 /// The last lines, for a failed test's message.
 pub(crate) fn tail(entries: &[Entry]) -> String {
+    last(entries, 60)
+}
+
+/// So many of the last lines, without what workers say for the sake of it.
+pub(crate) fn last(entries: &[Entry], count: usize) -> String {
     let lines = entries.iter().map(|entry| entry.text.as_str());
     let lines: Vec<&str> = lines.filter(|line| !line.starts_with("chatter ")).collect();
-    lines[lines.len().saturating_sub(60)..].join("\n")
+    lines[lines.len().saturating_sub(count)..].join("\n")
 }

@@ -53,10 +53,21 @@ pub(crate) fn no_gap(what: &str, roll: impl Fn() -> load::Report) {
 }
 
 /// Asks until the answer is yes: for what the product has no event for, such as a zombie's end.
-pub(crate) fn until(what: &str, mut question: impl FnMut() -> bool) {
+#[track_caller]
+pub(crate) fn until(what: &str, question: impl FnMut() -> bool) {
+    assert!(comes_true(question), "waited in vain: {what}");
+}
+
+/// The same, for whoever has more to say when it does not.
+pub(crate) fn comes_true(mut question: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + Duration::from_secs(30);
-    while !question() {
-        assert!(Instant::now() < end, "waited in vain: {what}");
+    loop {
+        if question() {
+            return true;
+        }
+        if Instant::now() >= end {
+            return false;
+        }
         thread::sleep(Duration::from_millis(50));
     }
 }
