@@ -23,5 +23,7 @@ mod halt;
 mod harness;
 #[path = "capture/load.rs"]
 mod load;
+#[path = "capture/places.rs"]
+mod places;
 #[path = "capture/rolls.rs"]
 mod rolls;

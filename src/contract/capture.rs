@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-use dutch_master::{Generation, WorkerEvent, WorkerId};
+use dutch_master::{Generation, SlotId, WorkerEvent, WorkerId};
 
 use self::{
     member::{Door, Member, Standing},
@@ -109,6 +109,7 @@ impl Source {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Newcomer {
     pub(crate) worker: WorkerId,
+    pub(crate) slot: SlotId,
     pub(crate) generation: Generation,
     /// Who serves in its slot now.
     pub(crate) incumbent: Option<WorkerId>,

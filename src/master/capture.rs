@@ -58,10 +58,17 @@ impl Master {
     pub(super) fn expect_captured(&mut self, name: Name) -> Result<Option<OwnedFd>, Errno> {
         let incumbent = self.incumbent_of(name);
         let tag = self.listeners.tag_of(name.worker);
-        let Name { worker, generation, .. } = name;
-        let newcomer = Newcomer { worker, generation, incumbent, tag };
+        let Name { worker, slot, generation, .. } = name;
+        let newcomer = Newcomer { worker, slot, generation, incumbent, tag };
         let capture = self.listeners.capture.as_mut();
         capture.map(|capture| capture.enter(self.now, newcomer)).transpose()
+    }
+
+    /// The fleet has so many slots from now on.
+    pub(super) fn forget_captured_slots(&mut self, slots: u16) {
+        if let Some(capture) = &mut self.listeners.capture {
+            capture.forget_slots(slots);
+        }
     }
 
     /// The fleet stops: what a worker closes from now on is closed to clients, too.

@@ -136,6 +136,7 @@ impl Master {
             self.record.remark("scaling", &format!("{before} → {workers} workers: {why}"));
             self.command(Command::Scale(target));
             self.store.shrink(workers);
+            self.forget_captured_slots(workers.min(before));
         }
     }
 }

@@ -86,6 +86,16 @@ pub(crate) fn crowd(to: SocketAddr, times: usize) -> BTreeMap<i64, usize> {
     who
 }
 
+/// Waits until it is so.
+#[track_caller]
+pub(crate) fn until(is_so: impl Fn() -> bool) {
+    let end = std::time::Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(std::time::Instant::now() < end, "it never is");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// What came of a load.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {

@@ -2,6 +2,7 @@
 import ctypes, errno, os, select, signal, socket, sys, threading, time
 
 mode, port = sys.argv[1], int(sys.argv[2])
+slot, generation = (int(os.environ["DUTCH_MASTER_" + name]) for name in ("SLOT", "GENERATION"))
 me = "%d %s %s\n" % (os.getpid(), os.environ["DUTCH_MASTER_SLOT"], os.environ["DUTCH_MASTER_GENERATION"])
 
 
@@ -224,6 +225,24 @@ def two():
     threaded(listening(port + 1))
 
 
+def metrics():
+    """One of the workers has a port more."""
+    s = listening()
+    if slot == 0:
+        threading.Thread(target=threaded, args=(listening(port + 1),), daemon=True).start()
+    threaded(s)
+
+
+def greedy():
+    """The second release opens a port more, and is no good in one slot."""
+    s = listening()
+    if generation == 2:
+        if slot == 1:
+            sys.exit("no good here")
+        threading.Thread(target=threaded, args=(listening(port + 1),), daemon=True).start()
+    threaded(s)
+
+
 def closes():
     """Stops as servers do: closes the listener, finishes, ends."""
     s = listening()
@@ -265,6 +284,9 @@ def child():
     "probed": lambda: probed(sys.argv[3]),
     "sandboxed": sandboxed,
     "two": two,
+    "by-slot": lambda: serve(listening(port + slot)),
+    "metrics": metrics,
+    "greedy": greedy,
     "closes": closes,
     "child": child,
     "never": lambda: time.sleep(1000),

@@ -1,19 +1,20 @@
-//! When a captured worker is ready: it listens wherever its like does.
+//! When a captured worker is ready: it listens wherever the one before it in its slot does.
 //!
-//! The same release listens in the same places, so what one worker of a generation had when it was
-//! ready, the others must have. The first of a generation must have what its predecessor has. Where
-//! nobody has been before, nobody knows how many listens there will be: then a moment without one is
-//! taken for the end.
+//! Workers of one release may listen in different places, `8000 + slot` say, so that nothing is
+//! concluded from another slot. The same release must listen where it did in this slot; another one
+//! wherever its predecessor does, but a release that comes back can't be asked for what it never had.
+//! Where nobody has been before, nobody knows how many listens there will be: then a moment without
+//! one is taken for the end.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-use dutch_master::{Generation, WorkerEvent, WorkerId};
+use dutch_master::{Generation, SlotId, WorkerEvent, WorkerId};
 
 use super::{
-    Capture, News,
+    Capture, Newcomer, News,
     member::{Member, Standing},
 };
 use crate::sys::sockets::born::Place;
@@ -24,16 +25,24 @@ const SETTLE: Duration = Duration::from_millis(250);
 const QUIET: Duration = Duration::from_secs(10);
 /// The same, once one like it was.
 const KNOWN_QUIET: Duration = Duration::from_secs(1);
-/// How many generations are remembered.
-const GENERATIONS: usize = 8;
+/// How many generations are remembered in a slot.
+const GENERATIONS: usize = 4;
 
-/// What ready workers had.
+/// Where a live worker of a slot listened.
+#[derive(Debug)]
+struct Memory {
+    generation: Generation,
+    places: BTreeSet<Place>,
+}
+
+/// What live workers had.
 #[derive(Debug)]
 pub(super) struct Knowledge {
     must_listen: bool,
     /// Some worker was ready without having listened.
     is_silent: bool,
-    of: BTreeMap<Generation, BTreeSet<Place>>,
+    /// By slot, the latest last.
+    of: BTreeMap<SlotId, Vec<Memory>>,
 }
 
 impl Knowledge {
@@ -55,6 +64,25 @@ impl Knowledge {
         let patience = if self.is_silent { KNOWN_QUIET } else { QUIET };
         let given_up = member.since.saturating_add(patience);
         settled.or_else(|| (!self.must_listen).then_some(given_up))
+    }
+
+    fn learn(&mut self, slot: SlotId, memory: Memory) {
+        let memories = self.of.entry(slot).or_default();
+        memories.retain(|other| other.generation != memory.generation);
+        if memories.len() >= GENERATIONS {
+            memories.remove(0);
+        }
+        memories.push(memory);
+    }
+
+    fn in_slot(&self, slot: SlotId) -> impl DoubleEndedIterator<Item = &Memory> {
+        self.of.get(&slot).into_iter().flatten()
+    }
+
+    /// Whether a release listened in this place, in whichever slot.
+    fn has_had(&self, generation: Generation, place: &Place) -> bool {
+        let mut same = self.of.values().flatten().filter(|memory| memory.generation == generation);
+        same.any(|memory| memory.places.contains(place))
     }
 }
 
@@ -90,12 +118,14 @@ impl Capture {
     /// Remembers what a ready worker has.
     pub(super) fn learn(&mut self, worker: WorkerId) {
         let Some(member) = self.members.get(&worker.get()) else { return };
-        let generation = member.newcomer.generation;
+        let Newcomer { slot, generation, .. } = member.newcomer;
         let places = self.places(worker);
-        self.knowledge.of.insert(generation, places);
-        while self.knowledge.of.len() > GENERATIONS {
-            self.knowledge.of.pop_first();
-        }
+        self.knowledge.learn(slot, Memory { generation, places });
+    }
+
+    /// These slots are no more: whoever comes there some day is new.
+    pub(crate) fn forget_slots(&mut self, from: u16) {
+        self.knowledge.of.retain(|slot, _| slot.get() < from);
     }
 
     /// Where a worker does not listen that should, for who asks why it is not ready.
@@ -130,13 +160,22 @@ impl Capture {
 
     /// The places where a worker must listen, as far as anybody knows.
     fn required(&self, member: &Member) -> BTreeSet<Place> {
-        let known = &self.knowledge.of;
-        if let Some(same) = known.get(&member.newcomer.generation) {
-            return same.clone();
+        let Newcomer { slot, generation, incumbent, .. } = member.newcomer;
+        let mut known = self.knowledge.in_slot(slot);
+        if let Some(same) = known.find(|memory| memory.generation == generation) {
+            return same.places.clone();
         }
-        match member.newcomer.incumbent {
-            Some(incumbent) => self.places(incumbent),
-            None => known.last_key_value().map(|(_, places)| places.clone()).unwrap_or_default(),
+        let incumbent = incumbent.and_then(|worker| self.members.get(&worker.get()));
+        let incumbent =
+            incumbent.map(|it| (it.newcomer.generation, self.places(it.newcomer.worker)));
+        let last = || {
+            let last = self.knowledge.in_slot(slot).next_back()?;
+            Some((last.generation, last.places.clone()))
+        };
+        let Some((before, mut places)) = incumbent.or_else(last) else { return BTreeSet::new() };
+        if generation < before {
+            places.retain(|place| self.knowledge.has_had(generation, place));
         }
+        places
     }
 }

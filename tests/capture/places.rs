@@ -1,0 +1,101 @@
+//! Where a worker must listen before it is ready: wherever the one before it in its slot did.
+
+use std::net::TcpStream;
+
+use rustix::process::Signal;
+
+use crate::{
+    harness::{Line, Master, Setup, kill},
+    load::{ask, at, free_port, server, until, up},
+};
+
+/// A server that is given up after a while if it is not ready.
+fn impatient(mode: &str, port: u16, workers: &str) -> Setup {
+    server(mode, port, workers).set("START_TIMEOUT", "8s").set("START_ATTEMPTS", "2")
+}
+
+fn last_ready_after(master: &Master) -> i64 {
+    let ready = master.so_far().into_iter().rfind(|line| line.says("worker ready"));
+    ready.unwrap().number("after_ms")
+}
+
+/// Kills who serves there, and waits for the next one.
+fn crash(master: &Master, port: u16) {
+    let victim = ask(at(port), "hello").unwrap()[0];
+    kill(victim, Signal::KILL);
+    exited(master, victim);
+    master.next("worker ready");
+}
+
+/// Waits until a release has held: when one crashes before, the old release comes back.
+fn proven(master: &Master, generation: i64) {
+    let is_it = |line: &Line| line.says("roll complete") && line.number("generation") == generation;
+    master.next_where("the end of the roll", is_it);
+}
+
+/// Waits until this one has ended, whoever else has.
+fn exited(master: &Master, pid: i64) {
+    master.next_where("its end", |line| line.says("worker exited") && line.number("pid") == pid);
+}
+
+#[test]
+fn workers_that_have_a_port_each_are_ready_rolled_and_replaced() {
+    let port = free_port();
+    let mut master = up(impatient("by-slot", port, "2"));
+    master.roll();
+    proven(&master, 2);
+    for number in [0, 1] {
+        crash(&master, port + number);
+        assert_eq!(ask(at(port + number), "hello").unwrap()[1..], [number.into(), 2]);
+    }
+    master.roll();
+    assert_eq!(ask(at(port + 1), "hello").unwrap()[1..], [1, 3]);
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}
+
+#[test]
+fn a_worker_that_is_new_in_its_slot_may_listen_where_nobody_does() {
+    let port = free_port();
+    let mut master = up(impatient("by-slot", port, "1"));
+    master.roll();
+    master.signal(Signal::TTIN);
+    master.next("worker ready");
+    assert_eq!(ask(at(port + 1), "hello").unwrap()[1..], [1, 2]);
+    master.roll();
+    assert_eq!(ask(at(port + 1), "hello").unwrap()[1..], [1, 3]);
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}
+
+#[test]
+fn a_port_that_only_one_slot_has_is_asked_of_that_slot() {
+    let port = free_port();
+    let mut master = up(impatient("metrics", port, "2"));
+    for generation in [2, 3] {
+        master.roll();
+        assert_eq!(ask(at(port + 1), "hello").unwrap()[1..], [0, generation]);
+    }
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}
+
+#[test]
+fn who_replaces_a_crashed_worker_must_listen_wherever_that_did() {
+    let port = free_port();
+    let mut master = up(server("two", port, "1"));
+    master.roll();
+    proven(&master, 2);
+    crash(&master, port);
+    assert!(last_ready_after(&master) >= 1500, "{}", master.tail());
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}
+
+#[test]
+fn a_release_that_comes_back_is_not_asked_for_a_port_that_it_never_had() {
+    let port = free_port();
+    let mut master = up(impatient("greedy", port, "2").set("BACKOFF", "1ms-2ms"));
+    master.signal(Signal::HUP);
+    master.next("roll failed");
+    master.next("roll complete");
+    assert_eq!(ask(at(port), "hello").unwrap()[2], 1);
+    until(|| TcpStream::connect(at(port + 1)).is_err());
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}
