@@ -11,7 +11,7 @@ use crate::{
         Readiness,
         capture::{Capture, Newcomer, News},
     },
-    sys::Errno,
+    sys::{Errno, reap::ExitStatus},
 };
 
 impl Master {
@@ -62,6 +62,14 @@ impl Master {
         let newcomer = Newcomer { worker, slot, generation, incumbent, tag };
         let capture = self.listeners.capture.as_mut();
         capture.map(|capture| capture.enter(self.now, newcomer)).transpose()
+    }
+
+    /// A worker's process has ended, and may have been a program without servers.
+    pub(super) fn captured_ended(&mut self, id: WorkerId, status: ExitStatus) {
+        if let Some(capture) = &mut self.listeners.capture {
+            capture.ended(self.now, id, status.code() == Some(0));
+        }
+        self.hear_capture();
     }
 
     /// The fleet has so many slots from now on.

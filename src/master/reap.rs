@@ -58,6 +58,7 @@ impl Master {
             cluster.exited(self.now, id);
             self.hear_cluster();
         }
+        self.captured_ended(id, status);
         let signal = self.config.stop_signal.number();
         let Some(child) = self.children.get_mut(id) else { return };
         let end = child.end.take().unwrap_or(End::Exited(status));

@@ -5,8 +5,8 @@ use std::net::TcpStream;
 use rustix::process::Signal;
 
 use crate::{
-    harness::{Line, Master, Setup, kill},
-    load::{ask, at, free_port, server, until, up},
+    harness::{Folder, Line, Master, Setup, kill},
+    load::{ask, at, free_port, server, serving, until, up},
 };
 
 /// A server that is given up after a while if it is not ready.
@@ -97,5 +97,33 @@ fn a_release_that_comes_back_is_not_asked_for_a_port_that_it_never_had() {
     master.next("roll complete");
     assert_eq!(ask(at(port), "hello").unwrap()[2], 1);
     until(|| TcpStream::connect(at(port + 1)).is_err());
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}
+
+#[test]
+fn a_program_without_servers_that_ends_well_was_ready() {
+    let mut master = server("job", 1, "1")
+        .set("CONTRACT", "auto")
+        .set("START_ATTEMPTS", "2")
+        .set("BACKOFF", "1ms-2ms")
+        .start();
+    for _ in 0..4 {
+        master.next("worker ready");
+        master.next("worker exited");
+    }
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}
+
+#[test]
+fn a_slow_server_is_not_taken_for_a_program_without_because_others_are() {
+    let folder = Folder::new();
+    let words = ["local", "1", &folder.text("socket")];
+    let mut master = up(serving(&words, "2").set("CONTRACT", "auto"));
+    master.roll();
+    let ready = master.so_far().into_iter().filter(|line| line.says("worker ready"));
+    let mut took: Vec<_> = ready.map(|line| line.number("after_ms")).collect();
+    took.drain(..2);
+    took.sort_unstable();
+    assert!(took[0] < 3000 && took[1] >= 3000, "{took:?}");
     assert_eq!(master.stop(), 0, "{}", master.tail());
 }

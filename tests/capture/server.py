@@ -243,6 +243,18 @@ def greedy():
     threaded(s)
 
 
+def local(path):
+    """In one slot a Unix socket, after a while; in others none."""
+    if slot == 0:
+        time.sleep(3)
+        s = socket.socket(socket.AF_UNIX)
+        if os.path.exists(path):
+            os.remove(path)
+        s.bind(path)
+        s.listen(5)
+    time.sleep(1000)
+
+
 def closes():
     """Stops as servers do: closes the listener, finishes, ends."""
     s = listening()
@@ -287,6 +299,8 @@ def child():
     "by-slot": lambda: serve(listening(port + slot)),
     "metrics": metrics,
     "greedy": greedy,
+    "job": lambda: time.sleep(2),
+    "local": lambda: local(sys.argv[3]),
     "closes": closes,
     "child": child,
     "never": lambda: time.sleep(1000),

@@ -43,11 +43,13 @@ pub(super) struct Knowledge {
     is_silent: bool,
     /// By slot, the latest last.
     of: BTreeMap<SlotId, Vec<Memory>>,
+    /// In which slots there was a listen at all, if only one that is none of ours, and how long it took.
+    took: BTreeMap<SlotId, Duration>,
 }
 
 impl Knowledge {
     pub(super) fn new(must_listen: bool) -> Self {
-        Self { must_listen, is_silent: false, of: BTreeMap::new() }
+        Self { must_listen, is_silent: false, of: BTreeMap::new(), took: BTreeMap::new() }
     }
 
     /// When a worker is ready that listens in these places and must in those.
@@ -61,9 +63,24 @@ impl Knowledge {
         if !must.is_empty() {
             return member.listened.filter(|_| must.is_subset(has));
         }
-        let patience = if self.is_silent { KNOWN_QUIET } else { QUIET };
+        let patience = match self.took.get(&member.newcomer.slot) {
+            Some(took) => took.saturating_mul(2).max(QUIET),
+            None if self.is_silent => KNOWN_QUIET,
+            None => QUIET,
+        };
         let given_up = member.since.saturating_add(patience);
         settled.or_else(|| (!self.must_listen).then_some(given_up))
+    }
+
+    /// Notes how long a worker took that has listened.
+    fn time(&mut self, member: &Member) {
+        let Some(listened) = member.listened else { return };
+        let took = listened.saturating_sub(member.since);
+        let known = self.took.entry(member.newcomer.slot).or_insert(took);
+        // Later ones do not tell when it was ready.
+        if member.standing == Standing::Waits {
+            *known = took;
+        }
     }
 
     fn learn(&mut self, slot: SlotId, memory: Memory) {
@@ -95,23 +112,46 @@ impl Capture {
     /// Says who has become ready.
     pub(super) fn settle(&mut self) {
         let now = self.now;
+        for member in self.members.values() {
+            self.knowledge.time(member);
+        }
         let is_due = |member: &&Member| self.ready_at(member).is_some_and(|at| at <= now);
-        let due: Vec<(WorkerId, bool)> = self
-            .waiting()
-            .filter(is_due)
-            .map(|member| (member.newcomer.worker, member.listened.is_none()))
-            .collect();
-        for (worker, is_silent) in due {
-            if let Some(member) = self.members.get_mut(&worker.get()) {
-                member.standing = Standing::Told;
-            }
-            if is_silent && !std::mem::replace(&mut self.knowledge.is_silent, true) {
+        let due: Vec<WorkerId> =
+            self.waiting().filter(is_due).map(|member| member.newcomer.worker).collect();
+        for worker in due {
+            self.tell_ready(worker);
+        }
+    }
+
+    fn tell_ready(&mut self, worker: WorkerId) {
+        let Some(member) = self.members.get_mut(&worker.get()) else { return };
+        member.standing = Standing::Told;
+        if member.listened.is_none() {
+            self.knowledge.took.remove(&member.newcomer.slot);
+            if !std::mem::replace(&mut self.knowledge.is_silent, true) {
                 self.news.push(News::Remark(
                     worker,
                     "it has not listened anywhere, so it is taken for a program that does not",
                 ));
             }
-            self.news.push(News::Event(worker, WorkerEvent::Ready));
+        }
+        self.news.push(News::Event(worker, WorkerEvent::Ready));
+    }
+
+    /// A worker has ended. If it did well, where nobody ever listened, it was none that does, and needs
+    /// no more patience to be believed: it was ready.
+    pub(crate) fn ended(&mut self, now: Duration, worker: WorkerId, is_well: bool) {
+        self.now = now;
+        // What it called last may have been a listen.
+        self.read_door(worker.get());
+        let Some(member) = self.members.get(&worker.get()) else { return };
+        let is_new = member.standing == Standing::Waits && member.listened.is_none();
+        let has_lived = now.saturating_sub(member.since) >= KNOWN_QUIET;
+        let may_be_silent = !self.knowledge.must_listen
+            && !self.knowledge.took.contains_key(&member.newcomer.slot)
+            && self.required(member).is_empty();
+        if is_well && is_new && has_lived && may_be_silent {
+            self.tell_ready(worker);
         }
     }
 
@@ -126,6 +166,7 @@ impl Capture {
     /// These slots are no more: whoever comes there some day is new.
     pub(crate) fn forget_slots(&mut self, from: u16) {
         self.knowledge.of.retain(|slot, _| slot.get() < from);
+        self.knowledge.took.retain(|slot, _| slot.get() < from);
     }
 
     /// Where a worker does not listen that should, for who asks why it is not ready.
