@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::{
     harness::{Folder, Line, Master, Setup, kill},
-    load::{ask, at, free_port, server, serving, until, up},
+    load::{ask, at, crowd, free_port, server, serving, until, up},
 };
 
 /// A server that is given up after a while if it is not ready.
@@ -125,5 +125,18 @@ fn a_slow_server_is_not_taken_for_a_program_without_because_others_are() {
     took.drain(..2);
     took.sort_unstable();
     assert!(took[0] < 3000 && took[1] >= 3000, "{took:?}");
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}
+
+#[test]
+fn a_worker_that_was_ready_before_it_listens_gets_connections_in_a_dead_ones_place_too() {
+    let port = free_port();
+    let mut master = up(server("serve", port, "2").set("READY", "start"));
+    let both = || crowd(at(port), 40).len() == 2;
+    until(|| ask(at(port), "hello").is_ok());
+    until(both);
+    kill(ask(at(port), "hello").unwrap()[0], Signal::KILL);
+    master.next("worker exited");
+    until(both);
     assert_eq!(master.stop(), 0, "{}", master.tail());
 }

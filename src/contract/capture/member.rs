@@ -101,6 +101,7 @@ impl Capture {
         let tag = member.tag;
         if self.take_over(worker, call, place, fd, held.is_cloexec) {
             let_go(&held.socket, &self.poll);
+            self.grown(worker);
             return Reply::Done;
         }
         if self.places_of(worker) >= MOST {
@@ -128,13 +129,17 @@ impl Capture {
         let outcome = self.join(place, lane);
         self.news.push(News::Grown);
         self.tell(outcome);
-        // Ready already, it has just grown.
-        if self.members.get(&number).is_some_and(Member::is_live) {
+        self.grown(worker);
+        self.bound_passing(worker);
+        Reply::Done
+    }
+
+    /// A worker listens somewhere more: ready already, it gets connections there as well.
+    fn grown(&mut self, worker: WorkerId) {
+        if self.members.get(&worker.get()).is_some_and(Member::is_live) {
             let outcome = self.set_live(worker, true);
             self.tell(outcome);
         }
-        self.bound_passing(worker);
-        Reply::Done
     }
 
     /// Gives a worker what it, or one before it, left in this place; nothing that waits there is lost.
@@ -160,7 +165,6 @@ impl Capture {
         }
         if let Some(member) = self.members.get(&worker.get()) {
             let _ = diag::set_tag(lane.socket.as_fd(), member.tag);
-            lane.is_live |= member.is_live();
         }
         (lane.holder, lane.number) = (Some(worker), Some(fd));
         true
