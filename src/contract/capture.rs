@@ -204,8 +204,10 @@ impl Capture {
         let Some(member) = self.members.get_mut(&number) else { return Ok(()) };
         member.is_reaped = true;
         if matches!(member.door, Door::Open(_)) {
-            // A process of it lives on somewhere and may hold its sockets. When that ends, we hear of it.
-            return self.set_live(worker, false);
+            // A process of it lives on somewhere and may hold its sockets. When that ends, we hear of it;
+            // what nobody accepts until then is the next one's.
+            let outcome = worst(self.groups.iter_mut().map(|group| group.desert(worker)));
+            return outcome.and(self.set_live(worker, false));
         }
         self.forget(worker)
     }

@@ -1,6 +1,6 @@
 //! Where a worker must listen before it is ready: wherever the one before it in its slot did.
 
-use std::net::TcpStream;
+use std::{net::TcpStream, time::Duration};
 
 use rustix::process::Signal;
 
@@ -138,5 +138,24 @@ fn a_worker_that_was_ready_before_it_listens_gets_connections_in_a_dead_ones_pla
     kill(ask(at(port), "hello").unwrap()[0], Signal::KILL);
     master.next("worker exited");
     until(both);
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}
+
+#[test]
+fn who_waits_for_a_dead_worker_is_served_though_a_helper_of_it_lives() {
+    let port = free_port();
+    let mut master = up(server("helped", port, "1"));
+    let victim = ask(at(port), "hello").unwrap()[0];
+    kill(victim, Signal::STOP);
+    // Until it has stopped, it may accept.
+    until(|| {
+        let stat = std::fs::read_to_string(format!("/proc/{victim}/stat")).unwrap();
+        stat.rsplit(')').next().is_some_and(|rest| rest.trim().starts_with('T'))
+    });
+    let waits = std::thread::spawn(move || ask(at(port), "hello"));
+    std::thread::sleep(Duration::from_millis(300));
+    kill(victim, Signal::KILL);
+    let answer = waits.join().unwrap();
+    assert!(answer.as_ref().is_ok_and(|words| words[0] != victim), "{answer:?}: {}", master.tail());
     assert_eq!(master.stop(), 0, "{}", master.tail());
 }

@@ -255,6 +255,16 @@ def local(path):
     time.sleep(1000)
 
 
+def helped():
+    """Has a helper that is in no group of ours and outlives it, with all it has inherited."""
+    s = listening()
+    if os.fork() == 0:
+        os.setsid()
+        time.sleep(8)
+        os._exit(0)
+    serve(s)
+
+
 def closes():
     """Stops as servers do: closes the listener, finishes, ends."""
     s = listening()
@@ -301,6 +311,7 @@ def child():
     "greedy": greedy,
     "job": lambda: time.sleep(2),
     "local": lambda: local(sys.argv[3]),
+    "helped": helped,
     "closes": closes,
     "child": child,
     "never": lambda: time.sleep(1000),

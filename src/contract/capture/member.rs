@@ -8,7 +8,7 @@ use std::{
 use super::{
     Capture, MOST, Newcomer, News, PASSING, Source,
     held::{Held, Nursery},
-    place::{Group, Lane, let_go},
+    place::{Group, Lane, Share, let_go},
 };
 use crate::sys::{
     diag::{self, Tag},
@@ -121,7 +121,7 @@ impl Capture {
             socket: held.socket,
             holder: Some(worker),
             number: Some(fd),
-            is_live: false,
+            share: Share::Waits,
             is_aimed: false,
             is_deaf: false,
             left: self.now,
@@ -166,7 +166,7 @@ impl Capture {
         if let Some(member) = self.members.get(&worker.get()) {
             let _ = diag::set_tag(lane.socket.as_fd(), member.tag);
         }
-        (lane.holder, lane.number) = (Some(worker), Some(fd));
+        lane.pass_to(Some((worker, fd)));
         true
     }
 

@@ -23,6 +23,19 @@ use crate::sys::{
 /// that had begun.
 const SETTLED: Duration = Duration::from_secs(3);
 
+/// Whether a socket's worker is to get connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Share {
+    /// Not yet.
+    Waits,
+    /// It is.
+    Lives,
+    /// Not any more.
+    Leaves,
+    /// It is gone, and only a process that outlived it has the socket still.
+    Deserted,
+}
+
 /// One worker's socket.
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -32,8 +45,8 @@ pub(super) struct Lane {
     pub(super) holder: Option<WorkerId>,
     /// The worker's name for it, unless that means another socket by now.
     pub(super) number: Option<i32>,
-    /// Its worker is to get connections.
-    pub(super) is_live: bool,
+    /// Whether its worker is to get connections.
+    pub(super) share: Share,
     /// New connections come here.
     pub(super) is_aimed: bool,
     /// Its worker accepts nobody, so that it gets nobody new.
@@ -43,6 +56,24 @@ pub(super) struct Lane {
 }
 
 impl Lane {
+    /// A worker has it from now on, or nobody.
+    pub(super) fn pass_to(&mut self, holder: Option<(WorkerId, i32)>) {
+        let before = self.holder;
+        (self.holder, self.number) = holder.unzip();
+        if self.holder != before {
+            (self.share, self.is_deaf) = (Share::Waits, false);
+        }
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.share == Share::Lives
+    }
+
+    /// Its worker is there.
+    fn is_held(&self) -> bool {
+        self.holder.is_some() && self.share != Share::Deserted
+    }
+
     /// Connections that wait to be accepted.
     pub(super) fn waiting(&self) -> u32 {
         self.queue().map_or(0, |queue| queue.length)
@@ -80,26 +111,52 @@ impl Group {
     }
 
     pub(super) fn lane_of(&mut self, worker: WorkerId) -> Option<&mut Lane> {
-        self.lanes.iter_mut().find(|lane| lane.holder == Some(worker))
+        self.lanes_of(worker).next()
     }
 
-    /// Whose queue a new worker should take over, if anybody's.
+    pub(super) fn lanes_of(&mut self, worker: WorkerId) -> impl Iterator<Item = &mut Lane> {
+        self.lanes.iter_mut().filter(move |lane| lane.holder == Some(worker))
+    }
+
+    /// Whose queue a new worker should take over, if anybody's. Where somebody may accept still, only
+    /// if nobody does.
     pub(super) fn orphan(&mut self, now: Duration) -> Option<&mut Lane> {
         let is_due = |lane: &&mut Lane| {
             let is_young = now.saturating_sub(lane.left) < SETTLED;
-            lane.holder.is_none() && (lane.is_aimed || is_young || lane.waiting() > 0)
+            let is_free = lane.holder.is_none();
+            let has_clients = !lane.is_held() && lane.waiting() > 0;
+            has_clients || (is_free && (lane.is_aimed || is_young))
         };
         let free = self.lanes.iter_mut().filter(is_due);
         free.max_by_key(|lane| (lane.is_aimed, lane.waiting()))
     }
 
+    /// A worker is gone, but for processes that we do not know.
+    pub(super) fn desert(&mut self, worker: WorkerId) -> Result<(), SteerError> {
+        self.set_share(worker, |_| Share::Deserted)
+    }
+
     /// Whether a worker gets connections here.
     pub(super) fn set_live(&mut self, worker: WorkerId, is_live: bool) -> Result<(), SteerError> {
-        match self.lane_of(worker) {
-            Some(lane) if lane.is_live != is_live => lane.is_live = is_live,
-            _ => return Ok(()),
+        self.set_share(worker, |share| match (is_live, share) {
+            (true, _) => Share::Lives,
+            (false, Share::Lives) => Share::Leaves,
+            (false, share) => share,
+        })
+    }
+
+    fn set_share(
+        &mut self,
+        worker: WorkerId,
+        share: impl Fn(Share) -> Share,
+    ) -> Result<(), SteerError> {
+        let mut changes = false;
+        for lane in self.lanes_of(worker) {
+            let before = lane.share;
+            lane.share = share(before);
+            changes |= lane.share != before;
         }
-        self.aim()
+        if changes { self.aim() } else { Ok(()) }
     }
 
     /// A worker is gone with all its processes: what waits for it, or may, waits for the next one.
@@ -109,13 +166,15 @@ impl Group {
         now: Duration,
         poll: &Poll,
     ) -> Result<(), SteerError> {
-        let Some(lane) = self.lane_of(worker) else { return Ok(()) };
-        let was_live = std::mem::replace(&mut lane.is_live, false);
-        let is_open = state(lane.socket.as_fd()) == Ok(State::Listens);
-        (lane.holder, lane.number, lane.is_deaf) = (None, None, false);
-        lane.left = if was_live { now } else { now.saturating_sub(SETTLED) };
-        if !is_open {
-            lane.is_aimed = false;
+        let mut has_left = false;
+        for lane in self.lanes_of(worker) {
+            lane.left = if lane.is_live() { now } else { now.saturating_sub(SETTLED) };
+            lane.pass_to(None);
+            lane.is_aimed &= state(lane.socket.as_fd()) == Ok(State::Listens);
+            has_left = true;
+        }
+        if !has_left {
+            return Ok(());
         }
         self.aim()?;
         self.sweep(now, poll)
@@ -162,20 +221,28 @@ impl Group {
         }
     }
 
-    /// Tells the kernel who lives. With none alive those who had their share keep it; else whoever
-    /// has a worker gets one, so that nobody is refused.
+    /// Tells the kernel who lives. With none alive those who had their share keep it, unless nobody is
+    /// left there and somebody is elsewhere; else whoever has a worker gets one: nobody is refused.
     pub(super) fn aim(&mut self) -> Result<(), SteerError> {
-        if self.lanes.iter().any(|lane| lane.is_live) {
-            for lane in &mut self.lanes {
-                lane.is_aimed = lane.is_live;
-            }
-        } else if !self.lanes.iter().any(|lane| lane.is_aimed)
-            && let Some(lane) = self.lanes.iter_mut().find(|lane| lane.holder.is_some())
-        {
-            lane.is_aimed = true;
+        let is_any_live = self.lanes.iter().any(Lane::is_live);
+        let is_anybody_there = self.lanes.iter().any(|lane| lane.is_aimed && lane.is_held());
+        if is_any_live {
+            self.lanes.iter_mut().for_each(|lane| lane.is_aimed = lane.is_live());
+        } else if !is_anybody_there && let Some(first) = self.first_choice() {
+            let lanes = self.lanes.iter_mut().enumerate();
+            lanes.for_each(|(at, lane)| lane.is_aimed = at == first);
         }
         let aimed: Vec<u32> = self.aimed().map(|(_, number)| number).collect();
         if aimed.is_empty() { Ok(()) } else { self.attach(&aimed) }
+    }
+
+    /// With none alive: who comes, else who leaves if nobody at all has a share.
+    fn first_choice(&self) -> Option<usize> {
+        let comes = |lane: &Lane| lane.is_held() && lane.share != Share::Leaves;
+        let is_anyone_aimed = self.lanes.iter().any(|lane| lane.is_aimed);
+        let leaves = |lane: &Lane| !is_anyone_aimed && lane.holder.is_some();
+        let lanes = || self.lanes.iter();
+        lanes().position(comes).or_else(|| lanes().position(leaves))
     }
 
     /// Where all are deaf, nobody is: whoever hears first is as good.

@@ -45,7 +45,7 @@ impl Capture {
             serial: serial(lane),
             waiting: lane.waiting(),
             holder: lane.holder,
-            is_live: lane.is_live,
+            is_live: lane.is_live(),
             is_deaf: lane.is_deaf,
             tag: lane.holder.and_then(|holder| self.tag(holder)),
         })

@@ -45,8 +45,16 @@ fn listening(at: std::net::SocketAddr) -> OwnedFd {
 fn lane(number: u64, socket: OwnedFd) -> Lane {
     let holder = Some(worker(number));
     let serial = number;
-    let (number, is_live, is_aimed, is_deaf) = (None, false, false, false);
-    Lane { serial, socket, holder, number, is_live, is_aimed, is_deaf, left: NOW }
+    Lane {
+        serial,
+        socket,
+        holder,
+        number: None,
+        share: Share::Waits,
+        is_aimed: false,
+        is_deaf: false,
+        left: NOW,
+    }
 }
 
 /// Connects so often, and says who got how many, by serial.
@@ -143,6 +151,31 @@ fn the_queue_of_an_only_worker_stays_where_it_is_when_that_dies() {
     orphan.holder = Some(worker(2));
     group.set_live(worker(2), true).unwrap();
     assert_eq!(group.lanes.len(), 1);
+}
+
+#[test]
+fn who_has_begun_to_listen_is_better_than_a_dead_one_and_a_dead_one_than_one_that_leaves() {
+    let mut group = place(2);
+    for number in [1, 2] {
+        group.set_live(worker(number), true).unwrap();
+    }
+    group.set_live(worker(1), false).unwrap();
+    group.leave(worker(2), NOW, &poll()).unwrap();
+    assert_eq!(who(&group), [2], "its successor will have it");
+    join(&mut group, 3);
+    assert_eq!(who(&group), [3]);
+}
+
+#[test]
+fn what_a_process_may_accept_that_outlived_its_worker_is_only_taken_over_where_it_does_not() {
+    let mut group = place(1);
+    group.set_live(worker(1), true).unwrap();
+    group.desert(worker(1)).unwrap();
+    assert!(group.orphan(NOW).is_none());
+    let _waits = TcpStream::connect(group.place.at).unwrap();
+    assert_eq!(group.orphan(NOW).unwrap().waiting(), 1);
+    join(&mut group, 2);
+    assert_eq!(who(&group), [2]);
 }
 
 #[test]
