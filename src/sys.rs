@@ -10,6 +10,7 @@ pub(crate) mod connection;
 pub(crate) mod diag;
 #[cfg(not(test))]
 mod entry;
+pub(crate) mod holds;
 pub(crate) mod host;
 mod interrupt;
 pub(crate) mod kin;

@@ -5,8 +5,9 @@ use std::{net::TcpStream, time::Duration};
 use rustix::process::Signal;
 
 use crate::{
+    halt::halt,
     harness::{Folder, Line, Master, Setup, kill},
-    load::{ask, at, crowd, free_port, server, serving, until, up},
+    load::{Load, ask, at, crowd, free_port, server, serving, until, up},
 };
 
 /// A server that is given up after a while if it is not ready.
@@ -141,21 +142,69 @@ fn a_worker_that_was_ready_before_it_listens_gets_connections_in_a_dead_ones_pla
     assert_eq!(master.stop(), 0, "{}", master.tail());
 }
 
-#[test]
-fn who_waits_for_a_dead_worker_is_served_though_a_helper_of_it_lives() {
+/// Somebody connects to a worker that stands still, which is then killed.
+fn waits_for_the_dead(mode: &str) {
     let port = free_port();
-    let mut master = up(server("helped", port, "1"));
+    let mut master = up(server(mode, port, "1"));
     let victim = ask(at(port), "hello").unwrap()[0];
-    kill(victim, Signal::STOP);
-    // Until it has stopped, it may accept.
-    until(|| {
-        let stat = std::fs::read_to_string(format!("/proc/{victim}/stat")).unwrap();
-        stat.rsplit(')').next().is_some_and(|rest| rest.trim().starts_with('T'))
-    });
+    halt(victim);
     let waits = std::thread::spawn(move || ask(at(port), "hello"));
     std::thread::sleep(Duration::from_millis(300));
     kill(victim, Signal::KILL);
     let answer = waits.join().unwrap();
     assert!(answer.as_ref().is_ok_and(|words| words[0] != victim), "{answer:?}: {}", master.tail());
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}
+
+#[test]
+fn who_waits_for_a_dead_worker_is_served_though_a_helper_of_it_lives() {
+    waits_for_the_dead("helped");
+}
+
+#[test]
+fn who_waits_for_a_dead_worker_is_served_though_the_next_one_polls_before_it_listens() {
+    waits_for_the_dead("epoll-first");
+}
+
+#[test]
+fn a_server_that_polls_before_it_listens_hears_in_a_dead_ones_place() {
+    for workers in [1, 2] {
+        let port = free_port();
+        let mut master = up(server("epoll-first", port, &workers.to_string()));
+        crash(&master, port);
+        until(|| crowd(at(port), 40).len() == workers);
+        assert_eq!(master.stop(), 0, "{}", master.tail());
+    }
+}
+
+#[test]
+fn a_server_that_has_several_listeners_in_one_place_keeps_each_and_all_get_connections() {
+    let port = free_port();
+    let mut master = up(server("several", port, "1"));
+    let all_accept = || {
+        assert_eq!(master.printed("sockets").text, "sockets 2");
+        assert_eq!(crowd(at(port), 40).len(), 2);
+    };
+    all_accept();
+    kill(ask(at(port), "hello").unwrap()[1], Signal::KILL);
+    master.next("worker exited");
+    master.next("worker ready");
+    all_accept();
+    let load = Load::start(at(port), 3, "hello");
+    load.proceeds(50);
+    master.roll();
+    load.proceeds(50);
+    load.finish().nothing_was_lost();
+    all_accept();
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}
+
+#[test]
+fn a_listener_in_a_dead_ones_place_waits_or_not_as_its_own_would() {
+    let port = free_port();
+    let mut master = up(server("unblocked", port, "1"));
+    assert_eq!(master.printed("waits").text, "waits False");
+    crash(&master, port);
+    assert_eq!(master.printed("waits").text, "waits False");
     assert_eq!(master.stop(), 0, "{}", master.tail());
 }

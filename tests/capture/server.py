@@ -265,6 +265,40 @@ def helped():
     serve(s)
 
 
+def several():
+    """Has several listeners in one place, each with somebody who accepts there."""
+    sockets = []
+    for index in range(2):
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        s.bind(("127.0.0.1", port))
+        s.listen(5)
+        sockets.append(s)
+    say("sockets", len({os.fstat(s.fileno()).st_ino for s in sockets}))
+
+    def accept(s):
+        mine = s.fileno()
+        while True:
+            with s.accept()[0] as client:
+                client.recv(100)
+                client.sendall(b"%d %d\n" % (mine, os.getpid()))
+    for s in sockets:
+        threading.Thread(target=accept, args=(s,), daemon=True).start()
+    signal.pause()
+
+
+def unblocked():
+    """Does not wait when it begins to listen, and does later."""
+    s = socket.socket()
+    s.setblocking(False)
+    s.bind(("127.0.0.1", port))
+    s.listen(5)
+    # What the kernel knows, not what Python remembers.
+    say("waits", os.get_blocking(s.fileno()))
+    s.setblocking(True)
+    serve(s)
+
+
 def closes():
     """Stops as servers do: closes the listener, finishes, ends."""
     s = listening()
@@ -312,6 +346,8 @@ def child():
     "job": lambda: time.sleep(2),
     "local": lambda: local(sys.argv[3]),
     "helped": helped,
+    "several": several,
+    "unblocked": unblocked,
     "closes": closes,
     "child": child,
     "never": lambda: time.sleep(1000),

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::sys::{
     diag::{self, Tag},
+    holds,
     poll::Interest,
     seccomp::{Call, Listener, Reply},
     sockets::born::{self, Place},
@@ -99,7 +100,9 @@ impl Capture {
         let Some(member) = self.members.get_mut(&number) else { return Reply::Continue };
         member.listened = Some(self.now);
         let tag = member.tag;
-        if self.take_over(worker, call, place, fd, held.is_cloexec) {
+        if let Some(serial) = self.left_for(worker, call, place, &held)
+            && self.take_over(worker, call, serial, fd, &held)
+        {
             let_go(&held.socket, &self.poll);
             self.grown(worker);
             return Reply::Done;
@@ -142,30 +145,46 @@ impl Capture {
         }
     }
 
-    /// Gives a worker what it, or one before it, left in this place; nothing that waits there is lost.
-    fn take_over(
+    /// Which socket was left in this place for a worker: by itself, if it has closed its own since as
+    /// far as we know (one that it has open still is one of several), or by a dead one.
+    fn left_for(
         &mut self,
         worker: WorkerId,
         call: &Call,
         place: Place,
+        held: &Held,
+    ) -> Option<u64> {
+        let group = self.groups.iter_mut().find(|group| group.place == place)?;
+        let is_closed = |lane: &&mut Lane| {
+            let is_open = |number| holds::has_open(call.thread, number, lane.socket.as_fd());
+            lane.number.and_then(is_open) != Some(true)
+        };
+        if let Some(own) = group.lanes_of(worker).find(is_closed) {
+            return Some(own.serial);
+        }
+        let left = group.orphan(self.now)?.serial;
+        // In its stead another would be deaf: it is not what the worker's epoll set waits for.
+        (!holds::is_polled(call.thread, held.socket.as_fd())).then_some(left)
+    }
+
+    /// Gives a worker a socket that was left; nothing that waits there is lost.
+    fn take_over(
+        &mut self,
+        worker: WorkerId,
+        call: &Call,
+        serial: u64,
         fd: i32,
-        is_cloexec: bool,
+        held: &Held,
     ) -> bool {
-        let Some(Door::Open(door)) = self.members.get(&worker.get()).map(|it| &it.door) else {
-            return false;
-        };
-        let Some(group) = self.groups.iter_mut().find(|group| group.place == place) else {
-            return false;
-        };
-        let is_own = group.lane_of(worker).is_some();
-        let lane = if is_own { group.lane_of(worker) } else { group.orphan(self.now) };
-        let Some(lane) = lane else { return false };
-        if door.replace(call.id, lane.socket.as_fd(), fd, is_cloexec).is_err() {
+        let Some(member) = self.members.get(&worker.get()) else { return false };
+        let Door::Open(door) = &member.door else { return false };
+        let mut lanes = self.groups.iter_mut().flat_map(|group| &mut group.lanes);
+        let Some(lane) = lanes.find(|lane| lane.serial == serial) else { return false };
+        born::wait_alike(lane.socket.as_fd(), held.socket.as_fd());
+        if door.replace(call.id, lane.socket.as_fd(), fd, held.is_cloexec).is_err() {
             return false;
         }
-        if let Some(member) = self.members.get(&worker.get()) {
-            let _ = diag::set_tag(lane.socket.as_fd(), member.tag);
-        }
+        let _ = diag::set_tag(lane.socket.as_fd(), member.tag);
         lane.pass_to(Some((worker, fd)));
         true
     }
@@ -189,7 +208,7 @@ impl Capture {
     }
 
     fn places_of(&mut self, worker: WorkerId) -> usize {
-        self.groups.iter_mut().filter_map(|group| group.lane_of(worker)).count()
+        self.groups.iter_mut().map(|group| group.lanes_of(worker).count()).sum()
     }
 
     /// Ports that the kernel chose come and go unseen: of those, a worker's last ones are kept.

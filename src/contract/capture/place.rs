@@ -114,6 +114,7 @@ impl Group {
         self.lanes_of(worker).next()
     }
 
+    /// A worker's sockets here: more than one if it has opened several, to share out connections itself.
     pub(super) fn lanes_of(&mut self, worker: WorkerId) -> impl Iterator<Item = &mut Lane> {
         self.lanes.iter_mut().filter(move |lane| lane.holder == Some(worker))
     }
@@ -182,6 +183,9 @@ impl Group {
 
     /// Closes what nobody holds and nothing waits for.
     pub(super) fn sweep(&mut self, now: Duration, poll: &Poll) -> Result<(), SteerError> {
+        for lane in self.lanes.iter_mut().filter(|lane| lane.is_aimed) {
+            lane.left = now;
+        }
         loop {
             let is_over = |lane: &Lane| {
                 let is_old = now.saturating_sub(lane.left) >= SETTLED;

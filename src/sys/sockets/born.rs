@@ -7,6 +7,7 @@ use std::{
 };
 
 use nix::sys::socket::getsockopt;
+use rustix::fs::OFlags;
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 
 use super::BACKLOG;
@@ -65,6 +66,16 @@ pub(crate) fn listen(socket: BorrowedFd<'_>, backlog: i32) -> Result<(), Errno> 
     Ok(net::listen(socket, backlog)?)
 }
 
+/// Makes one socket wait, or not, as another does.
+pub(crate) fn wait_alike(socket: BorrowedFd<'_>, other: BorrowedFd<'_>) {
+    let flags = |fd| rustix::fs::fcntl_getfl(fd).map(|flags| flags & OFlags::NONBLOCK);
+    if let (Ok(own), Ok(wanted)) = (flags(socket), flags(other))
+        && own != wanted
+    {
+        let _ = rustix::fs::fcntl_setfl(socket, wanted);
+    }
+}
+
 /// Ends a listening socket at once, whoever else has it still.
 pub(crate) fn end(socket: BorrowedFd<'_>) {
     let _ = net::shutdown(socket, net::Shutdown::Both);
@@ -100,6 +111,16 @@ mod tests {
     use std::{net::TcpStream, os::fd::AsFd};
 
     use super::*;
+
+    #[test]
+    fn a_socket_waits_as_another_does() {
+        let [one, other] = [false, true].map(|is_nonblocking| make(false, is_nonblocking).unwrap());
+        let waits = || !rustix::fs::fcntl_getfl(&one).unwrap().contains(OFlags::NONBLOCK);
+        wait_alike(one.as_fd(), other.as_fd());
+        assert!(!waits());
+        wait_alike(one.as_fd(), make(false, false).unwrap().as_fd());
+        assert!(waits());
+    }
 
     #[test]
     fn a_socket_is_followed_from_birth_to_listening() {

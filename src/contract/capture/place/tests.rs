@@ -179,6 +179,20 @@ fn what_a_process_may_accept_that_outlived_its_worker_is_only_taken_over_where_i
 }
 
 #[test]
+fn a_worker_may_have_several_sockets_and_lives_leaves_and_goes_with_all() {
+    let mut group = place(2);
+    let second = listening(group.place.at);
+    group.join(Lane { serial: 9, ..lane(1, second) }).unwrap();
+    group.set_live(worker(1), true).unwrap();
+    assert_eq!(who(&group), [1, 9]);
+    group.set_live(worker(2), true).unwrap();
+    group.set_live(worker(1), false).unwrap();
+    assert_eq!(who(&group), [2]);
+    group.leave(worker(1), NOW, &poll()).unwrap();
+    assert_eq!(group.lanes.len(), 1);
+}
+
+#[test]
 fn a_socket_that_its_worker_has_shut_is_no_longer_counted() {
     let mut group = place(3);
     for number in 1..=3 {
