@@ -27,5 +27,7 @@ mod shells;
 mod strangers;
 #[path = "operate/terminal.rs"]
 mod terminal;
+#[path = "operate/unopened.rs"]
+mod unopened;
 #[path = "operate/verbs.rs"]
 mod verbs;

@@ -4,29 +4,23 @@ mod capture;
 mod memory;
 mod network;
 mod place;
+mod workers;
 
 use std::{
     ffi::{OsStr, OsString},
     fs,
-    time::Duration,
 };
 
-use dutch_master::{
-    WorkerState,
-    wire::control::{Finding, Gravity},
-};
+use dutch_master::wire::control::{Finding, Gravity};
 
 use super::{Master, choose};
 use crate::{
     config::Output,
     contract::{
-        Kind, Readiness,
+        Kind,
         program::{self, Program},
     },
 };
-
-/// How long a worker may be starting before we wonder.
-const LONG: Duration = Duration::from_secs(10);
 
 fn wrong(finding: String, remedy: impl Into<String>) -> Finding {
     Finding { gravity: Gravity::Wrong, finding, remedy: remedy.into() }
@@ -87,35 +81,6 @@ impl Master {
             return vec![good(why)];
         }
         vec![wrong(why, "see the workers below, and `dutch-master events`")]
-    }
-
-    /// Workers that hang where wrappers make them hang.
-    fn worker_findings(&self) -> Vec<Finding> {
-        let is_waiting = |state| matches!(state, WorkerState::Starting);
-        let starting = self.fleet.workers().filter(|view| is_waiting(view.state));
-        let now = dutch_master::Timestamp::from_origin(self.now);
-        let slow = starting.filter(|view| now.since(view.started_at) >= LONG);
-        let names: Vec<&str> = self.listeners.queues().map(|(name, ..)| name).collect();
-        slow.map(|view| {
-            let worker = view.worker.get();
-            match (&self.readiness, self.kit.kind) {
-                (Readiness::Notify, _) => wrong(
-                    format!(
-                        "worker {worker} has not said READY=1 nor opened listener {}: behind npm or \
-                         sh -c?",
-                        names.join(", ")
-                    ),
-                    "start the program itself, or let its script end in `dutch-master exec -- \
-                     COMMAND`, which puts LISTEN_PID right; or set READY=delay:2s or exec:COMMAND",
-                ),
-                (_, Kind::Node) => wrong(
-                    format!("worker {worker} has not called listen()"),
-                    "write `node app.js` in place of npm or sh -c, and see its output",
-                ),
-                _ => doubtful(format!("worker {worker} is not ready yet"), "see its output"),
-            }
-        })
-        .collect()
     }
 }
 

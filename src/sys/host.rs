@@ -78,6 +78,11 @@ pub(crate) fn is_same_file(one: &OwnedFd, other: &OwnedFd) -> bool {
     }
 }
 
+/// The number by which /proc knows an open socket.
+pub(crate) fn inode(fd: impl AsFd) -> Option<u64> {
+    rustix::fs::fstat(fd).ok().map(|facts| facts.st_ino)
+}
+
 /// A name that nobody can guess.
 pub(crate) fn secret() -> Result<String, Errno> {
     let mut bytes = [0; 8];

@@ -37,8 +37,7 @@ impl Usage {
 /// What one process uses; nothing when it is gone.
 #[cfg(test)]
 pub(crate) fn process(proc: &Dir, pid: Pid) -> Option<Usage> {
-    let stat = stat(&read(proc, pid, "stat")?)?;
-    usage(proc, pid, stat)
+    usage(proc, pid, &stat_of(proc, pid)?)
 }
 
 /// What all processes of each of these process groups use, in the order asked.
@@ -46,9 +45,9 @@ pub(crate) fn groups(proc: &Dir, groups: &[Pid]) -> Vec<Usage> {
     let mut sums: BTreeMap<Pid, Usage> =
         groups.iter().map(|&group| (group, Usage::default())).collect();
     for pid in pids(proc) {
-        let Some(stat) = read(proc, pid, "stat").and_then(|text| stat(&text)) else { continue };
+        let Some(stat) = stat_of(proc, pid) else { continue };
         if let Some(sum) = sums.get_mut(&stat.group) {
-            sum.add(usage(proc, pid, stat).unwrap_or_default());
+            sum.add(usage(proc, pid, &stat).unwrap_or_default());
         }
     }
     groups.iter().map(|group| sums.get(group).copied().unwrap_or_default()).collect()
@@ -70,29 +69,49 @@ pub(crate) fn listen_drops(proc: &Dir) -> Option<u64> {
     names.zip(values).find(|(name, _)| *name == "ListenDrops")?.1.parse().ok()
 }
 
-fn pids(proc: &Dir) -> impl Iterator<Item = Pid> {
+/// Every process.
+pub(super) fn pids(proc: &Dir) -> impl Iterator<Item = Pid> {
     let entries = proc.entries().into_iter().flatten().flatten();
     entries.filter_map(|entry| Pid::new(entry.file_name().to_str()?.parse().ok()?))
 }
 
 /// What we need of `/proc/PID/stat` (`proc_pid_stat(5)`).
-#[derive(Clone, Copy)]
-struct Stat {
-    group: Pid,
+#[derive(Clone)]
+pub(super) struct Stat {
+    /// The kernel's name for its program.
+    pub(super) name: String,
+    /// Whether it has ended, and only waits to be reaped.
+    pub(super) is_over: bool,
+    pub(super) parent: Option<Pid>,
+    pub(super) group: Pid,
     cpu: Duration,
+}
+
+/// What a process is; nothing when it is gone.
+pub(super) fn stat_of(proc: &Dir, pid: Pid) -> Option<Stat> {
+    stat(&read(proc, pid, "stat")?)
 }
 
 /// The name of a program may hold spaces, brackets and line ends, so fields are counted from its last bracket on.
 fn stat(text: &str) -> Option<Stat> {
-    let (_, fields) = text.rsplit_once(')')?;
+    let (begin, fields) = text.rsplit_once(')')?;
+    let (_, name) = begin.split_once('(')?;
     let mut fields = fields.split_ascii_whitespace();
-    let group = Pid::new(fields.nth(2)?.parse().ok()?)?;
+    let is_over = matches!(fields.next()?, "Z" | "X");
+    let parent = Pid::new(fields.next()?.parse().ok()?);
+    let group = Pid::new(fields.next()?.parse().ok()?)?;
     let user: u32 = fields.nth(8)?.parse().ok()?;
     let system: u32 = fields.next()?.parse().ok()?;
-    Some(Stat { group, cpu: TICK.saturating_mul(user.saturating_add(system)) })
+    Some(Stat {
+        name: name.to_owned(),
+        is_over,
+        parent,
+        group,
+        cpu: TICK.saturating_mul(user.saturating_add(system)),
+    })
 }
 
-fn usage(proc: &Dir, pid: Pid, stat: Stat) -> Option<Usage> {
+fn usage(proc: &Dir, pid: Pid, stat: &Stat) -> Option<Usage> {
     let text = read(proc, pid, "statm")?;
     let pages: u64 = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
     let page = u64::try_from(rustix::param::page_size()).ok()?;
@@ -153,8 +172,13 @@ mod tests {
     fn a_group_is_the_sum_of_its_processes() {
         let mut children = group();
         let [leader, ..] = &children;
-        let found = groups(&proc(), &[pid(leader), Pid::new(i32::MAX).unwrap()]);
-        let alone = process(&proc(), pid(leader)).unwrap();
+        let seen = || groups(&proc(), &[pid(leader), Pid::new(i32::MAX).unwrap()]);
+        let alone = || process(&proc(), pid(leader)).unwrap();
+        // Each has just become its program, and has not loaded all of it.
+        while seen()[0].resident <= 2 * alone().resident {
+            std::thread::yield_now();
+        }
+        let (found, alone) = (seen(), alone());
         for child in &mut children {
             child.kill().unwrap();
             child.wait().unwrap();
@@ -191,6 +215,7 @@ mod tests {
                 format!("77 ({name}) S 1 55 55 0 -1 4194560 1 2 3 4 250 50 9 9 20 0 1 0 7 8 9");
             let stat = stat(&text).unwrap();
             assert_eq!((stat.group.get(), stat.cpu), (55, Duration::from_secs(3)));
+            assert_eq!((stat.name.as_str(), stat.parent), (name, Pid::new(1)));
         }
     }
 
