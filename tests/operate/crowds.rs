@@ -29,7 +29,14 @@ fn leaves_nothing(master: &Master, what: &str, mut come: impl FnMut()) {
     master.run(&["live"]).is("the loop answers\n");
     let grown = master.fact("VmRSS").saturating_sub(memory);
     assert!(grown <= REST, "{what}: {grown} kB more after {CROWD} connections");
-    assert!(master.descriptors() <= descriptors + 1, "{what}");
+    // Who left without waiting for an answer may still have to be seen off.
+    for _ in 0..200 {
+        if master.descriptors() <= descriptors + 1 {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("{what}: {} descriptors, {descriptors} before", master.descriptors());
 }
 
 #[test]
