@@ -42,7 +42,7 @@ fn number(name: &str) -> Option<u64> {
 
 /// One run: chaos for a while, then peace, and then everything must be as it was.
 fn run(balance: &str, deeds: &[Deed], seed: u64) {
-    let seconds = number("CHAOS_SECONDS").unwrap_or(15);
+    let seconds = number("CHAOS_SECONDS").unwrap_or(12);
     println!("{balance}: CHAOS_SEED={seed} CHAOS_SECONDS={seconds}");
     let mut dice = Dice::new(seed);
     let mut fleet = Fleet::start(balance);
