@@ -16,6 +16,8 @@ fn lame(workers: u16) -> World {
 fn on_stop_the_ready_go_on_serving_for_a_while_and_nobody_is_started() {
     let mut world = lame(2);
     world.restart();
+    assert!(!world.fleet.is_stopping() && world.fleet.wanted().is_some());
+    assert_eq!((world.fleet.target(), world.fleet.ready_count()), (2, 2));
     world.stop(Urgency::Graceful);
     assert_eq!(world.states(), [Ready, Ready, Terminating]);
     assert!(world.fleet.is_stopping() && world.fleet.wanted().is_none());
