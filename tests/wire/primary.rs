@@ -80,6 +80,13 @@ impl World {
         self.ask(member, port)
     }
 
+    /// The same, and it has said that it listens.
+    fn serving(&mut self, member: u64, replaces: Option<u64>, port: u16) -> Vec<Effect> {
+        let mut effects = self.worker(member, replaces, port);
+        effects.extend(self.listening(member, port));
+        effects
+    }
+
     fn ask(&mut self, member: u64, port: u16) -> Vec<Effect> {
         let mut effects = self.say(member, &server("queryServer", port));
         let open = effects.iter().find_map(|effect| match effect {

@@ -13,14 +13,14 @@ use super::{SECOND, World, acts, handed, server, told};
 #[test]
 fn a_server_is_opened_once_and_served_to_everybody() {
     let mut world = World::round_robin();
-    let effects = world.worker(1, None, 8000);
+    let effects = world.serving(1, None, 8000);
     let target = Target::Tcp { host: None, port: 8000, v6: false, v6only: false };
     assert_eq!(effects[0], Effect::Open { listener: 0, target, backlog: None, shared: false });
     let [reply] = &told(&effects, 1)[..] else { panic!() };
     assert_eq!((&reply["ack"], &reply["errno"]), (&8000.into(), &Value::Null));
     assert_eq!(reply["sockname"]["port"], 8000);
     assert!(effects.contains(&Effect::Watch { listener: 0, on: true }));
-    let effects = world.worker(2, None, 8000);
+    let effects = world.serving(2, None, 8000);
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::Open { .. })));
     assert_eq!(told(&effects, 2).len(), 1);
 }
@@ -30,8 +30,22 @@ fn a_worker_is_ready_when_it_listens() {
     let mut world = World::round_robin();
     world.worker(1, None, 8000);
     assert!(!world.said.contains(&Effect::Ready(1)));
-    assert_eq!(world.listening(1, 8000), [Effect::Ready(1)]);
+    let watched = Effect::Watch { listener: 0, on: true };
+    assert_eq!(world.listening(1, 8000), [Effect::Ready(1), watched]);
     assert_eq!(world.listening(1, 8000), []);
+}
+
+#[test]
+fn nobody_gets_a_connection_before_it_says_that_it_listens() {
+    let mut world = World::round_robin();
+    world.serving(1, None, 8000);
+    world.worker(2, None, 8000);
+    let (_, seq, _) = world.accept_for(0);
+    assert!(!world.primary.wants_connection(0), "one has not answered, and the other not begun");
+    world.listening(2, 8000);
+    assert_eq!(world.accept_for(0).0, 2);
+    world.answer(1, seq, true);
+    assert_eq!(world.accept_for(0).0, 1);
 }
 
 #[test]
@@ -65,8 +79,8 @@ fn a_release_with_fewer_servers_is_ready_after_a_while() {
 #[test]
 fn connections_go_round_and_nobody_gets_a_second_one_unanswered() {
     let mut world = World::round_robin();
-    world.worker(1, None, 8000);
-    world.worker(2, None, 8000);
+    world.serving(1, None, 8000);
+    world.serving(2, None, 8000);
     let (first, seq, connection) = world.accept_for(0);
     let (second, ..) = world.accept_for(0);
     assert_eq!([first, second], [1, 2]);
@@ -81,8 +95,8 @@ fn connections_go_round_and_nobody_gets_a_second_one_unanswered() {
 fn a_connection_that_a_dead_worker_has_not_answered_goes_to_another() {
     for event in [Event::Closed { member: 1 }, Event::Exited { member: 1 }] {
         let mut world = World::round_robin();
-        world.worker(1, None, 8000);
-        world.worker(2, None, 8000);
+        world.serving(1, None, 8000);
+        world.serving(2, None, 8000);
         let (_, _, connection) = world.accept_for(0);
         let effects = world.event(event);
         assert_eq!(effects, [Effect::Left(1), Effect::Inspect(connection)]);
@@ -94,8 +108,8 @@ fn a_connection_that_a_dead_worker_has_not_answered_goes_to_another() {
 #[test]
 fn a_connection_that_was_touched_is_closed() {
     let mut world = World::round_robin();
-    world.worker(1, None, 8000);
-    world.worker(2, None, 8000);
+    world.serving(1, None, 8000);
+    world.serving(2, None, 8000);
     let (_, _, connection) = world.accept_for(0);
     world.event(Event::Exited { member: 1 });
     let effects = world.event(Event::Inspected { connection, untouched: false });
@@ -105,19 +119,19 @@ fn a_connection_that_was_touched_is_closed() {
 #[test]
 fn a_rescued_connection_waits_until_somebody_comes() {
     let mut world = World::round_robin();
-    world.worker(1, None, 8000);
+    world.serving(1, None, 8000);
     let (_, _, connection) = world.accept_for(0);
     world.event(Event::Exited { member: 1 });
     assert_eq!(world.inspected(connection), []);
-    let effects = world.worker(2, None, 8000);
+    let effects = world.serving(2, None, 8000);
     assert_eq!(handed(&effects)[0].2, connection);
 }
 
 #[test]
 fn a_worker_without_descriptors_rests_and_its_connection_goes_on() {
     let mut world = World::round_robin();
-    world.worker(1, None, 8000);
-    world.worker(2, None, 8000);
+    world.serving(1, None, 8000);
+    world.serving(2, None, 8000);
     let (_, _, connection) = world.accept_for(0);
     let effects = world.say(1, r#"{"cmd":"NODE_HANDLE_NACK"}"#);
     let starved = Effect::Remark { member: 1, remark: Remark::Starved };
@@ -134,7 +148,7 @@ fn a_worker_without_descriptors_rests_and_its_connection_goes_on() {
 #[test]
 fn a_refused_connection_is_offered_to_the_others_without_haste() {
     let mut world = World::round_robin();
-    world.worker(1, None, 8000);
+    world.serving(1, None, 8000);
     let (_, seq, connection) = world.accept_for(0);
     world.answer(1, seq, false);
     assert_eq!(world.inspected(connection), []);
@@ -145,8 +159,8 @@ fn a_refused_connection_is_offered_to_the_others_without_haste() {
 #[test]
 fn a_drained_worker_is_told_once_it_has_answered_and_been_quiet() {
     let mut world = World::round_robin();
-    world.worker(1, None, 8000);
-    world.worker(2, None, 8000);
+    world.serving(1, None, 8000);
+    world.serving(2, None, 8000);
     let (_, seq, _) = world.accept_for(0);
     assert_eq!(world.event(Event::Drain { member: 1 }), []);
     assert_eq!(world.accept_for(0).0, 2);
@@ -162,8 +176,8 @@ fn a_drained_worker_is_told_once_it_has_answered_and_been_quiet() {
 #[test]
 fn an_idle_worker_is_told_after_the_pause_and_a_stuck_one_after_the_patience() {
     let mut world = World::round_robin();
-    world.worker(1, None, 8000);
-    world.worker(2, None, 8000);
+    world.serving(1, None, 8000);
+    world.serving(2, None, 8000);
     world.accept_for(0);
     world.event(Event::Drain { member: 1 });
     world.event(Event::Drain { member: 2 });
@@ -287,8 +301,8 @@ fn tls_data_of_the_first_worker_goes_to_all() {
 #[test]
 fn a_worker_that_closes_a_server_gets_no_more_of_its_connections() {
     let mut world = World::round_robin();
-    world.worker(1, None, 8000);
-    world.worker(2, None, 8000);
+    world.serving(1, None, 8000);
+    world.serving(2, None, 8000);
     let key = world.primary.key_of(0).unwrap();
     world.say(1, &format!(r#"{{"cmd":"NODE_CLUSTER","act":"close","key":"{key}","seq":5}}"#));
     assert_eq!(world.accept_for(0).0, 2);
@@ -324,8 +338,8 @@ fn what_a_worker_sends_with_a_descriptor_is_acknowledged_and_closed() {
 fn a_worker_that_goes_too_far_is_given_up_alone() {
     let gives_up = |misdeed, act: &dyn Fn(&mut World)| {
         let mut world = World::round_robin();
-        world.worker(1, None, 8000);
-        world.worker(2, None, 8000);
+        world.serving(1, None, 8000);
+        world.serving(2, None, 8000);
         act(&mut world);
         assert!(world.said.contains(&Effect::GaveUp { member: 1, misdeed }), "{misdeed:?}");
         assert_eq!(world.accept_for(0).0, 2);

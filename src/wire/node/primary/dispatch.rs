@@ -50,7 +50,9 @@ impl Primary {
     /// The place in turn of the first member that is free.
     fn next_free(&self, listener: u64) -> Option<usize> {
         let turn = &self.listeners.get(&listener)?.turn;
-        turn.iter().position(|member| self.members.get(member).is_some_and(Member::is_free))
+        turn.iter().position(|member| {
+            self.members.get(member).is_some_and(|it| it.is_free() && it.listens_on(listener))
+        })
     }
 
     fn hand(&mut self, number: u64, listener_number: u64, connection: u64) {

@@ -156,6 +156,13 @@ impl Member {
             && self.wrappers.len() < self.limit.get().saturating_add(self.shares.len())
     }
 
+    /// Whether it is known to have taken in the reply about this listener. Deno loses a connection that
+    /// comes before that, and does not answer it.
+    pub(super) fn listens_on(&self, listener: u64) -> bool {
+        let said = |share: &Share| share.listener == listener && share.is_listening;
+        self.listens_alone || self.progress == Progress::Ready || self.shares.iter().any(said)
+    }
+
     pub(super) fn take_seq(&mut self) -> u64 {
         let seq = self.next_seq;
         self.next_seq = seq.saturating_add(1);
