@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::{
     Attachment, Effect, Primary,
     listener::State,
-    member::{Handed, Member, Sent},
+    member::{Handed, Sent},
 };
 use crate::{Timestamp, wire::node::Outgoing};
 
