@@ -125,6 +125,14 @@ ensure_cargo_tool() {
 
 ensure_node() { ensure node nodejs; }
 
+# Leaves in node_files what an image needs to have Node at this path: Debian's reads some of its own
+# modules from files.
+find_node_files() {
+    ensure_node
+    node_files=("$(command -v node)=$1")
+    [ ! -d /usr/share/nodejs/cjs-module-lexer ] || node_files+=(/usr/share/nodejs)
+}
+
 # --- the engine --------------------------------------------------------------------------------
 
 engine_label=${DM_LABEL:-org.dutch-master.run=$$-$RANDOM}
