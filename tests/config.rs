@@ -100,7 +100,7 @@ fn help_version_man_and_completions_work_with_a_broken_environment() {
         (&["man"], ".SH EXIT STATUS"),
         (&["completions", "bash"], "complete -o default -F _dutch_master dutch-master"),
         (&["completions", "zsh"], "#compdef dutch-master"),
-        (&["completions", "fish"], "complete -c dutch-master -l kill-timeout"),
+        (&["completions", "fish"], " -l kill-timeout "),
     ] {
         let output = run(&broken, words);
         assert_eq!(code(&output), 0, "{words:?}");

@@ -46,6 +46,12 @@ impl Pair {
             _ => None,
         });
         pair.port = opened.unwrap();
+        let listening = QUERY.replace("queryServer", "listening");
+        let listening = listening.replace("\"port\":0", &format!("\"port\":{}", pair.port));
+        for mut end in [&pair.good, &pair.bad] {
+            end.write_all(format!("{listening}\n").as_bytes()).unwrap();
+        }
+        pair.turn();
         pair
     }
 
