@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use dutch_master::{Event, WorkerEvent, WorkerId};
 use tracing::{info, warn};
 
-use super::{Master, launch::Name};
+use super::{Master, children::Told, launch::Name};
 use crate::{
     contract::{
         Readiness,
@@ -66,8 +66,11 @@ impl Master {
 
     /// A worker's process has ended, and may have been a program without servers.
     pub(super) fn captured_ended(&mut self, id: WorkerId, status: ExitStatus) {
+        let child = self.children.get(id);
+        // One that was told to go shows nothing of what it would have done.
+        let is_own_end = child.is_some_and(|child| !child.is_leaving && child.told == Told::Nobody);
         if let Some(capture) = &mut self.listeners.capture {
-            capture.ended(self.now, id, status.code() == Some(0));
+            capture.ended(self.now, id, is_own_end && status.code() == Some(0));
         }
         self.hear_capture();
     }

@@ -11,9 +11,11 @@ use cap_std::fs::Dir;
 use super::{Pid, proc};
 
 /// Processes of one group that are looked at.
-const MOST_PROCESSES: usize = 64;
+const MOST_PROCESSES: usize = 16;
 /// Descriptors of one process, and threads.
 const MOST_ENTRIES: usize = 2048;
+/// Epoll sets of one process; of one with more, nothing is known.
+const MOST_SETS: usize = 16;
 /// An environment has at most 2 MiB; ours stands at its end.
 const LONGEST: u64 = 2 << 20;
 
@@ -97,7 +99,7 @@ fn attention(proc: &Dir, pid: Pid, sockets: &[u64]) -> Option<Vec<Attention>> {
 }
 
 fn descriptors(proc: &Dir, pid: Pid) -> Option<Descriptors> {
-    let mut own = Descriptors::default();
+    let (mut own, mut sets) = (Descriptors::default(), 0_usize);
     let folder = proc.open_dir(format!("{pid}/fd")).ok()?;
     for (count, entry) in folder.entries().ok()?.flatten().enumerate() {
         if count >= MOST_ENTRIES {
@@ -109,6 +111,10 @@ fn descriptors(proc: &Dir, pid: Pid) -> Option<Descriptors> {
         if let Some(inode) = link.strip_prefix("socket:[") {
             own.sockets.insert(number.parse().ok()?, inode.trim_end_matches(']').parse().ok()?);
         } else if link == "anon_inode:[eventpoll]" {
+            sets = sets.saturating_add(1);
+            if sets > MOST_SETS {
+                return None;
+            }
             let text = text(proc, &format!("{pid}/fdinfo/{number}"))?;
             own.watched.extend(text.lines().filter_map(watched));
         }

@@ -11,8 +11,10 @@ use std::{
 
 /// How many descriptors of a process are looked at, for we wait meanwhile.
 const MOST: usize = 4096;
-/// How much is read of what one epoll set waits for: about 80 bytes a descriptor.
-const LONGEST: u64 = 1 << 20;
+/// How many of its epoll sets are looked at, and how much is read of what each waits for: about 80 bytes a
+/// descriptor.
+const SETS: usize = 8;
+const LONGEST: u64 = 64 << 10;
 
 /// Whether a process has a socket under this number; nothing if we may not know. Any of its threads
 /// stands for it.
@@ -40,7 +42,7 @@ pub(crate) fn is_polled(thread: u32, socket: BorrowedFd<'_>) -> bool {
         fs::read_link(entry.path()).is_ok_and(|what| what.as_os_str() == "anon_inode:[eventpoll]")
     });
     let waits_for = format!("ino:{inode:x}");
-    sets.any(|set| {
+    sets.by_ref().take(SETS).any(|set| {
         let number = set.file_name();
         let info = fs::File::open(format!("/proc/{thread}/fdinfo/{}", number.display()));
         let mut text = String::new();

@@ -9,7 +9,7 @@ mod unix;
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStrExt,
@@ -128,6 +128,22 @@ pub(crate) fn local_address(fd: BorrowedFd<'_>) -> Result<Address, Errno> {
     let at = SocketAddr::try_from(name)?;
     let is_udp = sockopt::socket_type(fd)? == SocketType::DGRAM;
     Ok(if is_udp { Address::Udp(at) } else { Address::Tcp(at) })
+}
+
+/// Where we ourselves can connect to who listens here. A machine without `::1` may listen on `[::]`, and
+/// one that is not closed to IPv4 is there, too.
+pub(crate) fn near(at: SocketAddr, is_v6only: bool) -> SocketAddr {
+    let ip = match at.ip() {
+        IpAddr::V6(ip) if ip.is_unspecified() && is_v6only => Ipv6Addr::LOCALHOST.into(),
+        ip if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, at.port())
+}
+
+/// Whether a socket is closed to IPv4.
+pub(crate) fn is_v6only(fd: BorrowedFd<'_>) -> bool {
+    sockopt::ipv6_v6only(fd).unwrap_or_default()
 }
 
 /// How full a listening TCP socket's accept queue is.

@@ -1,5 +1,9 @@
 //! When servers are captured without being asked about, and what is said of it.
 
+use std::time::Duration;
+
+use rustix::process::Signal;
+
 use crate::{
     harness::Setup,
     load::{at, crowd, free_port, server},
@@ -25,6 +29,19 @@ fn a_program_without_servers_is_ready_after_a_while_and_its_next_one_sooner() {
     let second = master.so_far().into_iter().rfind(|line| line.says("worker ready"));
     let second = second.unwrap().number("after_ms");
     assert!(second < 6_000, "{second}");
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}
+
+#[test]
+fn a_slow_server_is_not_taken_for_a_silent_one_because_another_was_told_to_go() {
+    let port = free_port();
+    let mut master = server("slow", port, "2").set("CONTRACT", "auto").start();
+    std::thread::sleep(Duration::from_millis(1500));
+    master.signal(Signal::TTOU);
+    master.next("worker exited");
+    let ready = master.next("worker ready").number("after_ms");
+    assert!(ready >= 4_000, "{ready}");
+    assert_eq!(crowd(at(port), 5).len(), 1);
     assert_eq!(master.stop(), 0, "{}", master.tail());
 }
 

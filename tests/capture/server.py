@@ -216,6 +216,13 @@ def sandboxed():
     serve(s)
 
 
+def slow():
+    """Takes its time before it listens, and ends well when it is told to."""
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    time.sleep(4)
+    serve(listening())
+
+
 def two():
     """Opens the second port late."""
     s = listening()
@@ -350,5 +357,6 @@ def child():
     "unblocked": unblocked,
     "closes": closes,
     "child": child,
+    "slow": slow,
     "never": lambda: time.sleep(1000),
 }[mode]()

@@ -20,6 +20,10 @@ use crate::sys::{
 };
 use dutch_master::WorkerId;
 
+/// How often the descriptors of one worker are looked at, for we wait meanwhile; after that its sockets
+/// are its own.
+const LOOKS: u16 = 16;
+
 /// How a worker's calls come to us.
 #[derive(Debug)]
 pub(super) enum Door {
@@ -60,6 +64,8 @@ pub(super) struct Member {
     pub(super) standing: Standing,
     /// It is gone, but for processes that are not of its group.
     pub(super) is_reaped: bool,
+    /// How often its descriptors were looked at.
+    looks: u16,
 }
 
 impl Member {
@@ -74,6 +80,7 @@ impl Member {
             is_unseen: false,
             standing: Standing::Waits,
             is_reaped: false,
+            looks: 0,
         }
     }
 }
@@ -108,8 +115,7 @@ impl Capture {
             return Reply::Done;
         }
         if self.places_of(worker) >= MOST {
-            let_go(&held.socket, &self.poll);
-            return Reply::Continue;
+            return self.do_without(worker, call, place, &held, fd);
         }
         // Without marks a drain waits for a while and no longer.
         let _ = diag::set_tag(held.socket.as_fd(), tag);
@@ -135,6 +141,26 @@ impl Capture {
         self.grown(worker);
         self.bound_passing(worker);
         Reply::Done
+    }
+
+    /// One socket more than we keep: where a worker has one already, it gets that. Else the kernel may
+    /// not count it among those that we count.
+    fn do_without(
+        &mut self,
+        worker: WorkerId,
+        call: &Call,
+        place: Place,
+        held: &Held,
+        fd: i32,
+    ) -> Reply {
+        let_go(&held.socket, &self.poll);
+        let group = self.groups.iter_mut().find(|group| group.place == place);
+        let own = group.and_then(|group| group.lanes_of(worker).next().map(|lane| lane.serial));
+        if own.is_some_and(|serial| self.take_over(worker, call, serial, fd, held)) {
+            return Reply::Done;
+        }
+        let _ = born::unshare(held.socket.as_fd());
+        Reply::Continue
     }
 
     /// A worker listens somewhere more: ready already, it gets connections there as well.
@@ -163,8 +189,11 @@ impl Capture {
             return Some(own.serial);
         }
         let left = group.orphan(self.now)?.serial;
+        let member = self.members.get_mut(&worker.get())?;
+        member.looks = member.looks.saturating_add(1);
         // In its stead another would be deaf: it is not what the worker's epoll set waits for.
-        (!holds::is_polled(call.thread, held.socket.as_fd())).then_some(left)
+        let is_ours = member.looks <= LOOKS && !holds::is_polled(call.thread, held.socket.as_fd());
+        is_ours.then_some(left)
     }
 
     /// Gives a worker a socket that was left; nothing that waits there is lost.

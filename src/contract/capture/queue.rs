@@ -1,7 +1,7 @@
 //! The sockets one by one, for who looks after connections that nobody accepts.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     os::fd::{AsFd, BorrowedFd},
 };
 
@@ -10,6 +10,7 @@ use dutch_master::WorkerId;
 use super::{Capture, Lane, place::Group};
 use crate::sys::{
     diag::Tag,
+    sockets,
     steer::{Guest, SteerError},
 };
 
@@ -87,13 +88,8 @@ impl Capture {
 
     /// Where we ourselves can connect to a place.
     pub(crate) fn near_address(&self, place: usize) -> Option<SocketAddr> {
-        let at = self.groups.iter().find(|group| group.number == place)?.place.at;
-        let ip = match at.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
-        };
-        Some(SocketAddr::new(ip, at.port()))
+        let place = self.groups.iter().find(|group| group.number == place)?.place;
+        Some(sockets::near(place.at, place.is_v6only))
     }
 
     fn group_mut(&mut self, place: usize) -> Option<&mut Group> {

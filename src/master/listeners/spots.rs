@@ -1,7 +1,7 @@
 //! The lanes' sockets one by one: who waits where, and who hears.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     os::fd::{AsFd, BorrowedFd},
 };
 
@@ -66,6 +66,11 @@ impl Listeners {
             })
         });
         all.filter(|(spot, _)| self.order.has(*spot))
+    }
+
+    /// How many listeners are `LISTEN`'s; higher numbers are captured places.
+    pub(crate) fn lent_count(&self) -> usize {
+        self.entries.len()
     }
 
     /// The number of a captured place; nothing for an entry of `LISTEN`.
@@ -156,11 +161,8 @@ impl Listeners {
             return self.capture.as_ref()?.near_address(place);
         }
         let Address::Tcp(at) = self.entries.get(listener)?.address else { return None };
-        let ip = match at.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
-        };
-        Some(SocketAddr::new(ip, at.port()))
+        let socket = self.lent_spots().find(|(spot, _)| spot.listener == listener);
+        let is_v6only = socket.is_some_and(|(_, socket)| sockets::is_v6only(socket));
+        Some(sockets::near(at, is_v6only))
     }
 }

@@ -19,11 +19,12 @@ impl Master {
         if !view.is_live {
             return;
         }
-        if !view.is_deaf {
+        self.send_probe(view.spot);
+        // Without one nobody would ever see that it accepts again.
+        if !view.is_deaf && self.rescue.relays.probes.contains_key(&view.spot) {
             self.steered(|listeners| listeners.set_deaf(view.spot, true));
             self.tell_of_deafness(view, true);
         }
-        self.send_probe(view.spot);
     }
 
     pub(super) fn send_probe(&mut self, spot: Spot) {
@@ -62,7 +63,14 @@ impl Master {
     pub(super) fn revive(&mut self, views: &[View], limit: Duration) {
         let now = self.now;
         for view in views {
-            let Some(probe) = self.rescue.relays.probes.get(&view.spot) else { continue };
+            let Some(probe) = self.rescue.relays.probes.get(&view.spot) else {
+                // Its probe is lost, and another could not be sent.
+                if view.is_deaf && view.is_live {
+                    self.steered(|listeners| listeners.set_deaf(view.spot, false));
+                    self.tell_of_deafness(view, false);
+                }
+                continue;
+            };
             let is_old = now.saturating_sub(probe.sent) >= part(limit, 4);
             let is_taken = probe.is_answered || (is_old && view.waiting == 0);
             if !view.is_deaf || is_taken {

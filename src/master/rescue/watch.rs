@@ -52,6 +52,10 @@ impl Master {
         rescue.waits.retain(|spot, _| present.contains(spot));
         rescue.told.retain(|spot, _| present.contains(spot));
         rescue.relays.probes.retain(|spot, _| present.contains(spot));
+        // The places of captured servers get new numbers for ever; those of LISTEN keep their count.
+        let lent = self.listeners.lent_count();
+        let stays = |listener: &usize| present.iter().any(|spot| spot.listener == *listener);
+        rescue.relays.total.retain(|listener, _| *listener < lent || stays(listener));
         self.arm(was_armed);
     }
 

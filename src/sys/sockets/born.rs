@@ -51,6 +51,11 @@ pub(crate) fn share(socket: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(sockopt::set_socket_reuseport(socket, true)?)
 }
 
+/// Takes that back: it gets no port on which others listen.
+pub(crate) fn unshare(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    Ok(sockopt::set_socket_reuseport(socket, false)?)
+}
+
 /// Where it is bound, if it has a port.
 pub(crate) fn place(socket: BorrowedFd<'_>) -> Option<Place> {
     let at = SocketAddr::try_from(net::getsockname(socket).ok()?).ok()?;

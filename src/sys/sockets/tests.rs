@@ -223,3 +223,12 @@ fn an_abstract_name_belongs_to_one() {
     let long = Address::Abstract(vec![b'x'; 108]);
     assert_eq!(listen(&long, &Options::default()).unwrap_err().fault, Fault::TooLong);
 }
+
+#[test]
+fn who_listens_everywhere_is_near_at_the_loopback_that_every_machine_has() {
+    let near = |at: &str, is_v6only| near(at.parse().unwrap(), is_v6only).to_string();
+    assert_eq!(near("[::]:80", false), "127.0.0.1:80");
+    assert_eq!(near("[::]:80", true), "[::1]:80");
+    assert_eq!(near("0.0.0.0:80", false), "127.0.0.1:80");
+    assert_eq!(near("[fd00::1]:80", true), "[fd00::1]:80");
+}
