@@ -17,6 +17,8 @@ pub(crate) struct Listener {
     pub(crate) v6only: Option<bool>,
     /// `SO_REUSEPORT`, for sharing the port with other processes.
     pub(crate) reuseport: bool,
+    /// Whether an accept with nobody to accept returns at once; `None` lets the program decide.
+    pub(crate) nonblock: Option<bool>,
     /// The socket file's permissions.
     pub(crate) mode: Option<u32>,
     /// The socket file's owner.
@@ -29,7 +31,7 @@ pub(crate) struct Listener {
 const LONGEST_NAME: usize = 255;
 
 /// The options that may follow an address.
-const OPTIONS: [&str; 6] = ["backlog", "v6only", "reuseport", "mode", "user", "group"];
+const OPTIONS: [&str; 7] = ["backlog", "v6only", "reuseport", "nonblock", "mode", "user", "group"];
 
 /// Reads the listeners of one or several comma lists, which must not clash.
 pub(crate) fn listeners<'a>(lists: impl Iterator<Item = &'a str>) -> Result<Vec<Listener>, String> {
@@ -121,6 +123,7 @@ fn bare(address: Address) -> Listener {
         backlog: None,
         v6only,
         reuseport: false,
+        nonblock: None,
         mode: None,
         user: None,
         group: None,
@@ -135,6 +138,7 @@ fn set(listener: &mut Listener, key: &str, value: &str) -> Result<(), String> {
         "backlog" => listener.backlog = Some(backlog(value).map_err(because)?),
         "v6only" => listener.v6only = Some(units::switch(value).map_err(because)?),
         "reuseport" => listener.reuseport = units::switch(value).map_err(because)?,
+        "nonblock" => listener.nonblock = Some(units::switch(value).map_err(because)?),
         "mode" => listener.mode = Some(mode(value).map_err(because)?),
         "user" => listener.user = Some(account::account(value).map_err(because)?),
         "group" => listener.group = Some(account::account(value).map_err(because)?),
@@ -213,8 +217,12 @@ mod tests {
         assert_eq!(listener.user, Some(Account::Name("www".to_owned())));
         assert_eq!(listener.group, Some(Account::Id(33)));
         assert_eq!(listener.backlog, Some(9));
-        let found = read("[::]:80?v6only=on&reuseport=1").unwrap();
+        let found = read("[::]:80?v6only=on&reuseport=1&nonblock=off").unwrap();
         assert_eq!((found[0].v6only, found[0].reuseport), (Some(true), true));
+        assert_eq!(
+            (found[0].nonblock, read("@a?nonblock=on").unwrap()[0].nonblock),
+            (Some(false), Some(true))
+        );
         assert_eq!(read(":80").unwrap()[0].v6only, Some(false));
         assert_eq!(read("0.0.0.0:80?").unwrap()[0].v6only, None);
     }
@@ -236,6 +244,7 @@ mod tests {
             ("/a?reuseport=on", "reuseport is an option of TCP and UDP"),
             ("udp://:80?backlog=5", "backlog is an option of stream sockets"),
             (":80?backlog=0", "out of range"),
+            (":80?nonblock=maybe", "nonblock=maybe: "),
             (":80?backlog=1&backlog=2", "backlog is given twice"),
             (":80?backlgo=1", "did you mean backlog?"),
             (":80?colour=red", "known are backlog"),

@@ -20,6 +20,8 @@ pub(crate) enum Program {
     Bun,
     /// Deno.
     Deno,
+    /// nginx, or one made from it.
+    Nginx,
     /// A Node program that starts another, and takes the cluster's channel for itself.
     Swallower(&'static str),
     /// Anything else.
@@ -119,6 +121,7 @@ fn runtime(name: &str) -> Option<Program> {
         "node" | "nodejs" => Some(Program::Node),
         "bun" => Some(Program::Bun),
         "deno" => Some(Program::Deno),
+        "nginx" | "openresty" | "angie" | "tengine" | "freenginx" => Some(Program::Nginx),
         _ => None,
     }
 }
@@ -225,7 +228,18 @@ mod tests {
             assert_eq!(seen(command), Program::Node, "{command}");
         }
         assert_eq!((seen("bun|a.js"), seen("/opt/deno|run|a.ts")), (Program::Bun, Program::Deno));
-        for command in ["", "/bin/cat", "gunicorn|app", "nodejs-like|x", "nowhere", "script.py"] {
+        for command in ["nginx|-g|x", "/usr/sbin/nginx", "sh|-c|exec nginx", "openresty"] {
+            assert_eq!(seen(command), Program::Nginx, "{command}");
+        }
+        for command in [
+            "",
+            "/bin/cat",
+            "nginx-prometheus-exporter",
+            "gunicorn|app",
+            "nodejs-like|x",
+            "nowhere",
+            "script.py",
+        ] {
             assert_eq!(seen(command), Program::Other, "{command}");
         }
     }

@@ -107,11 +107,12 @@ struct Survey {
     oom_kills: Option<u64>,
 }
 
-fn survey(config: &Config, path: Option<&OsStr>) -> Result<Survey, Refusal> {
+fn survey(config: &mut Config, path: Option<&OsStr>) -> Result<Survey, Refusal> {
     let root = Dir::open_ambient_dir("/", ambient_authority())
         .map_err(|error| refuse(EXIT_SOFTWARE, "/ can't be opened", &error))?;
     let facts = cgroup::facts(&root);
     let choice = choose::contract(config, path, &seccomp::probe);
+    choose::settle_blocking(config, path);
     let kind = choice.kind;
     if let Some(problem) = choose::clash(config, kind) {
         return Err(refuse(EXIT_CONFIG, "settings contradict each other", &problem));
@@ -175,7 +176,7 @@ impl Survey {
 }
 
 fn assemble(
-    config: Config,
+    mut config: Config,
     variables: Vec<(OsString, OsString)>,
     signals: Signals,
     [stdout, stderr]: [SharedSink; 2],
@@ -183,7 +184,7 @@ fn assemble(
     adopt_orphans()?;
     let sources = sources(&config, variables);
     let path = sources.container.get(OsStr::new("PATH")).map(OsString::as_os_str);
-    let mut found = survey(&config, path)?;
+    let mut found = survey(&mut config, path)?;
     let release = first_release(&sources)?;
     let watch = start_watch(&config)?;
     let policy = policy(&config, found.cpus)?;

@@ -117,6 +117,15 @@ pub(super) fn recognised(config: &Config, path: Option<&OsStr>) -> Program {
     program::recognise(&config.command, &head)
 }
 
+/// nginx takes what it inherits for an older nginx's, which is non-blocking. Where it is not, a
+/// process of it that is late to a connection waits in accept(2), deaf to everything, for the next.
+pub(super) fn settle_blocking(config: &mut Config, path: Option<&OsStr>) {
+    let is_nginx = recognised(config, path) == Program::Nginx;
+    for listener in &mut config.listen {
+        listener.nonblock.get_or_insert(is_nginx);
+    }
+}
+
 /// Says why a program that one might take for a Node cluster is none.
 fn explain_loneliness(config: &Config, program: Program) {
     match program {
@@ -128,7 +137,7 @@ fn explain_loneliness(config: &Config, program: Program) {
         // Those of node:http and node:net do take their place in a cluster, but nothing shows which
         // of the two a program has.
         Program::Deno => alone("Deno.serve binds by itself", SHARE_PORT_OR_NODE),
-        Program::Node | Program::Other => {}
+        Program::Node | Program::Nginx | Program::Other => {}
     }
 }
 

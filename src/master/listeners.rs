@@ -71,6 +71,8 @@ struct Listener {
     options: Options,
     /// What everybody gets, unless each lane has its own.
     common: Option<OwnedFd>,
+    /// Whether an accept on it returns at once when there is nobody.
+    is_nonblocking: bool,
 }
 
 /// One worker's own sockets, one for each listener that has no common one.
@@ -300,7 +302,10 @@ impl Listener {
             config::Address::Unix(path) => Address::Unix(path.clone()),
             config::Address::Abstract(name) => Address::Abstract(name.clone()),
         };
-        let mut listener = Self { name: entry.name.clone(), address, options, common: None };
+        // As systemd passes them: who wants it otherwise sets it, and blocking loops exist.
+        let is_nonblocking = entry.nonblock.unwrap_or_default();
+        let name = entry.name.clone();
+        let mut listener = Self { name, address, options, common: None, is_nonblocking };
         if !is_lane {
             listener.common = Some(listener.open_one()?);
         }
@@ -325,8 +330,7 @@ impl Listener {
     }
 
     fn adopt(&mut self, socket: &OwnedFd) {
-        // As systemd passes them: who wants it otherwise sets it, and blocking loops exist.
-        let _ = sockets::set_nonblocking(socket.as_fd(), false);
+        let _ = sockets::set_nonblocking(socket.as_fd(), self.is_nonblocking);
         if let Ok(address @ (Address::Tcp(_) | Address::Udp(_))) =
             sockets::local_address(socket.as_fd())
         {

@@ -1,5 +1,7 @@
 //! What must be so before anybody starts, what a worker is started with, and what says it is ready.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use rustix::process::Signal;
 
 use crate::harness::{Folder, Master, Setup, gone};
@@ -193,6 +195,34 @@ fn an_argument_may_name_a_listener() {
     let port = master.address().port();
     master.rewind();
     master.printed(&format!("fd=3 addr=127.0.0.1:{port} {{}}"));
+}
+
+/// A worker called `name` says whether its first listener is non-blocking (`O_NONBLOCK`, 04000).
+#[track_caller]
+fn finds_its_listener(name: &str, options: &str, is_nonblocking: bool) {
+    let folder = Folder::new();
+    let script = "#!/bin/sh\nwhile read -r name flags; do\n\
+                  if [ \"$name\" = flags: ]; then echo nonblock=$((flags & 04000)); fi\n\
+                  done < /proc/$$/fdinfo/3\nexec sleep 600\n";
+    folder.write(name, script);
+    let program = folder.at(name).display().to_string();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let setup = Setup::of(&[&program]).set("READY", "start");
+    let master = setup.set("LISTEN", &format!("tcp://127.0.0.1:0{options}")).ready();
+    master.rewind();
+    master.printed(if is_nonblocking { "nonblock=2048" } else { "nonblock=0" });
+}
+
+#[test]
+fn nginx_finds_listeners_as_an_older_nginx_leaves_them_and_others_as_systemd_does() {
+    finds_its_listener("nginx", "", true);
+    finds_its_listener("server", "", false);
+}
+
+#[test]
+fn whether_an_accept_waits_may_be_set() {
+    finds_its_listener("nginx", "?nonblock=off", false);
+    finds_its_listener("server", "?nonblock=on", true);
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub(super) const READINESS: &[Setting] = &[
         default: "",
         meaning: "sockets held for the workers, comma list",
         allowed: "[NAME=]:PORT, ADDRESS:PORT, tcp://…, udp://…, unix:/PATH or unix:@NAME, with \
-                  ?backlog=, ?v6only=, ?reuseport=, ?mode=, ?user=, ?group=; literal addresses only",
+                  ?backlog=, ?v6only=, ?reuseport=, ?nonblock=, ?mode=, ?user=, ?group=; literal addresses only",
         example: "http=:8000,unix:/run/app.sock?mode=0660",
     },
     Setting {
