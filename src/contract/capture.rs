@@ -11,6 +11,7 @@
 //! poll set of their own: when that is readable, call [`Capture::turn`].
 
 mod calls;
+mod ends;
 mod held;
 mod member;
 mod place;
@@ -36,10 +37,7 @@ use crate::sys::{
     host,
     poll::{Interest, Poll},
     seccomp::{self, Heard, Listener, Program},
-    sockets::{
-        AcceptQueue,
-        born::{self, State},
-    },
+    sockets::AcceptQueue,
     steer::SteerError,
 };
 
@@ -158,11 +156,8 @@ impl Capture {
     /// Answers calls, and looks at sockets on which something has happened.
     pub(crate) fn turn(&mut self, now: Duration) {
         self.now = now;
-        for ready in self.poll.wait(Some(Duration::ZERO)).unwrap_or_default() {
-            match Source::of(ready.token) {
-                Source::Door(number) => self.read_door(number),
-                Source::Socket(serial) => self.look_at(serial),
-            }
+        for number in self.hear_sockets() {
+            self.read_door(number);
         }
         self.settle();
     }
@@ -180,12 +175,16 @@ impl Capture {
 
     /// Lets new connections come to a worker, or keeps them away.
     pub(crate) fn set_live(&mut self, worker: WorkerId, is_live: bool) -> Result<(), SteerError> {
+        let now = self.now;
         if let Some(member) = self.members.get_mut(&worker.get()) {
             member.standing = match (is_live, member.standing) {
                 (true, _) => Standing::Lives,
                 (false, Standing::Lives) => Standing::Leaves,
                 (false, standing) => standing,
             };
+            if is_live {
+                member.lives_since.get_or_insert(now);
+            }
         }
         if is_live {
             self.learn(worker);
@@ -292,29 +291,6 @@ impl Capture {
             let worker = member.newcomer.worker;
             let outcome = self.forget(worker);
             self.tell(outcome);
-        }
-    }
-
-    /// Something has happened on a socket.
-    fn look_at(&mut self, serial: u64) {
-        for member in self.members.values_mut() {
-            member.nursery.look_at(serial, &self.poll);
-        }
-        let lost = self.groups.iter_mut().find(|group| {
-            group.lanes.iter().any(|lane| {
-                lane.serial == serial && born::state(lane.socket.as_fd()) != Ok(State::Listens)
-            })
-        });
-        let Some(group) = lost else { return };
-        let holder = group.lanes.iter().find(|lane| lane.serial == serial);
-        let holder = holder.and_then(|lane| lane.holder);
-        let outcome = group.lose(serial, &self.poll);
-        self.tell(outcome);
-        if let Some(worker) = holder
-            && self.members.get(&worker.get()).is_some_and(Member::is_live)
-            && !self.groups.iter_mut().any(|group| group.lane_of(worker).is_some())
-        {
-            self.news.push(News::Event(worker, WorkerEvent::Disconnected));
         }
     }
 

@@ -139,6 +139,41 @@ fn connections_that_a_worker_opens_are_its_own_and_end_when_it_closes_them() {
 }
 
 #[test]
+fn what_listens_under_another_sockets_number_is_what_the_server_has_put_there() {
+    let (folder, port) = (Folder::new(), free_port());
+    let path = folder.text("socket");
+    let mut master = up(serving(&["overwritten", &port.to_string(), &path], "1"));
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.write_all(b"hello\n").unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).unwrap();
+    assert!(said.ends_with(" 0 1\n"), "{said}");
+    assert!(ask(at(port), "hello").unwrap_err().contains("refused"));
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}
+
+/// One of three ends its listening, begins again, and is replaced meanwhile.
+fn pauses(line: &'static str) {
+    let port = free_port();
+    let mut master = up(server("pauses", port, "3"));
+    let paused = std::thread::spawn(move || ask(at(port), line).unwrap()[0]);
+    master.next("worker disconnected");
+    master.next("worker ready");
+    let who = crowd(at(port), 60);
+    let victim = paused.join().unwrap();
+    assert!(who.len() == 3 && !who.contains_key(&victim), "{victim} is not to be in {who:?}");
+    master.roll();
+    assert_eq!(crowd(at(port), 60).len(), 3);
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}
+
+#[test]
+fn a_server_that_listens_again_on_a_socket_that_it_has_shut_sends_no_connection_astray() {
+    pauses("pause 0");
+    pauses("pause 0.5");
+}
+
+#[test]
 fn a_server_that_shuts_its_listener_is_replaced_and_others_serve() {
     let port = free_port();
     let mut master = up(server("shutter", port, "3"));

@@ -208,3 +208,35 @@ fn a_listener_in_a_dead_ones_place_waits_or_not_as_its_own_would() {
     assert_eq!(master.printed("waits").text, "waits False");
     assert_eq!(master.stop(), 0, "{}", master.tail());
 }
+
+#[test]
+fn a_port_that_was_opened_long_after_the_start_is_not_asked_of_the_next_ones() {
+    let port = free_port();
+    let mut master = up(impatient("on-demand", port, "1"));
+    std::thread::sleep(Duration::from_secs(11));
+    ask(at(port), "open").unwrap();
+    until(|| ask(at(port + 1), "hello").is_ok());
+    master.roll();
+    assert_eq!(ask(at(port), "hello").unwrap()[2], 2);
+    crash(&master, port);
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}
+
+#[test]
+fn two_processes_of_one_worker_in_one_place_are_rolled_and_one_may_die() {
+    let port = free_port();
+    let mut master = up(server("apart", port, "2"));
+    let load = Load::start(at(port), 3, "hello");
+    for _ in 0..2 {
+        load.proceeds(50);
+        master.roll();
+    }
+    load.finish().nothing_was_lost();
+    let dying = ask(at(port), "hello").unwrap()[0];
+    kill(dying, Signal::KILL);
+    // Until it is a zombie, it may still take a connection with it.
+    until(|| std::fs::read_to_string(format!("/proc/{dying}/stat")).unwrap().contains(") Z "));
+    let who = crowd(at(port), 60);
+    assert!(who.len() >= 2, "{who:?}");
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}

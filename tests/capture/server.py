@@ -306,6 +306,68 @@ def unblocked():
     serve(s)
 
 
+def on_demand():
+    """Opens a second port when it is asked to, whenever that is."""
+    s = listening()
+    while True:
+        if answer(s.accept()[0]) == "open":
+            threading.Thread(target=threaded, args=(listening(port + 1),), daemon=True).start()
+
+
+def overwritten(path):
+    """Puts another socket under the number of one that has an address already."""
+    s, other = socket.socket(), socket.socket(socket.AF_UNIX)
+    s.bind(("127.0.0.1", port))
+    other.bind(path)
+    os.dup2(other.fileno(), s.fileno())
+    if ctypes.CDLL(None).listen(s.fileno(), 5) != 0:
+        sys.exit("it does not listen")
+    serve(other)
+
+
+def pauses():
+    """Ends its listening and begins again when asked, and answers a while later."""
+    s = listening()
+
+    def one(client):
+        with client:
+            words = client.recv(100).decode().split()
+            if words[0] == "pause":
+                s.shutdown(socket.SHUT_RDWR)
+                time.sleep(float(words[1]))
+                s.listen(5)
+                threading.Thread(target=accepting, daemon=True).start()
+                time.sleep(5)
+            client.sendall(me.encode())
+
+    def accepting():
+        try:
+            while True:
+                threading.Thread(target=one, args=(s.accept()[0],), daemon=True).start()
+        except OSError:
+            pass
+    accepting()
+    time.sleep(1000)
+
+
+def apart():
+    """Has two processes that open the same port, each for itself; if one dies, the other goes on."""
+    for _ in range(2):
+        if os.fork() == 0:
+            s = socket.socket()
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            s.bind(("127.0.0.1", port))
+            s.listen(5)
+            me_too = "%d %s %s\n" % (os.getpid(), slot, generation)
+            while True:
+                with s.accept()[0] as client:
+                    client.recv(100)
+                    client.sendall(me_too.encode())
+    signal.signal(signal.SIGTERM, lambda *_: os.killpg(0, 9))
+    while True:
+        signal.pause()
+
+
 def closes():
     """Stops as servers do: closes the listener, finishes, ends."""
     s = listening()
@@ -355,6 +417,10 @@ def child():
     "helped": helped,
     "several": several,
     "unblocked": unblocked,
+    "on-demand": on_demand,
+    "overwritten": lambda: overwritten(sys.argv[3]),
+    "pauses": pauses,
+    "apart": apart,
     "closes": closes,
     "child": child,
     "slow": slow,

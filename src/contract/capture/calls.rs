@@ -2,9 +2,14 @@
 
 use std::os::fd::AsFd;
 
-use super::{Capture, News, Source, held::Held, member::Door, place::let_go};
+use super::{
+    Capture, News, Source,
+    held::Held,
+    member::Door,
+    place::{Lane, let_go},
+};
 use crate::sys::{
-    host,
+    holds, host,
     poll::Interest,
     seccomp::{Asked, Call, Reply, Wanted},
     sockets::born::{self, Place},
@@ -64,13 +69,21 @@ impl Capture {
     }
 
     fn on_listen(&mut self, number: u64, call: &Call, fd: i32, backlog: i32) {
+        // Whoever has ended before is out of the kernel's order, in which this one comes last. Calls
+        // that are seen here wait at their doors still.
+        self.hear_sockets();
         let Some(member) = self.members.get_mut(&number) else { return };
         let worker = member.newcomer.worker;
         let held = member.nursery.take(fd, call.thread);
+        let held = self.unless_overwritten(held, fd, call);
         let place = held.as_ref().and_then(|held| born::place(held.socket.as_fd()));
         let Some((held, place)) = self.unless_unbound(held, place) else {
             let mut lanes = self.groups.iter_mut().filter_map(|group| group.lane_of(worker));
-            let same = lanes.find(|lane| lane.number == Some(fd));
+            let is_same = |lane: &&mut Lane| {
+                lane.number == Some(fd)
+                    && holds::has_open(call.thread, fd, lane.socket.as_fd()) != Some(false)
+            };
+            let same = lanes.find(is_same);
             return match same.map(|lane| born::listen(lane.socket.as_fd(), backlog)) {
                 Some(Ok(())) => self.reply(number, call, Reply::Done),
                 Some(Err(errno)) => self.reply(number, call, Reply::Failed(errno)),
@@ -79,6 +92,16 @@ impl Capture {
         };
         let reply = self.seat(worker, call, place, held, fd, backlog);
         self.reply(number, call, reply);
+    }
+
+    /// A number may mean another socket since, by dup2(2): that is the worker's affair alone.
+    fn unless_overwritten(&self, held: Option<Held>, fd: i32, call: &Call) -> Option<Held> {
+        let held = held?;
+        if holds::has_open(call.thread, fd, held.socket.as_fd()) == Some(false) {
+            let_go(&held.socket, &self.poll);
+            return None;
+        }
+        Some(held)
     }
 
     fn unless_unbound(&self, held: Option<Held>, place: Option<Place>) -> Option<(Held, Place)> {

@@ -28,7 +28,7 @@ pub(super) struct Held {
     /// The worker's name for it.
     pub(super) number: i32,
     /// Who asked for it.
-    thread: u32,
+    pub(super) thread: u32,
     /// Whether the worker's descriptor closes on exec.
     pub(super) is_cloexec: bool,
     pub(super) socket: OwnedFd,

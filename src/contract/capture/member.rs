@@ -62,6 +62,8 @@ pub(super) struct Member {
     /// Whether some of that was none of ours.
     pub(super) is_unseen: bool,
     pub(super) standing: Standing,
+    /// Since when it gets connections.
+    pub(super) lives_since: Option<Duration>,
     /// It is gone, but for processes that are not of its group.
     pub(super) is_reaped: bool,
     /// How often its descriptors were looked at.
@@ -79,6 +81,7 @@ impl Member {
             listened: None,
             is_unseen: false,
             standing: Standing::Waits,
+            lives_since: None,
             is_reaped: false,
             looks: 0,
         }
@@ -106,7 +109,7 @@ impl Capture {
         let number = worker.get();
         let Some(member) = self.members.get_mut(&number) else { return Reply::Continue };
         member.listened = Some(self.now);
-        let tag = member.tag;
+        let (tag, is_late) = (member.tag, member.is_late(self.now));
         if let Some(serial) = self.left_for(worker, call, place, &held)
             && self.take_over(worker, call, serial, fd, &held)
         {
@@ -130,6 +133,9 @@ impl Capture {
             socket: held.socket,
             holder: Some(worker),
             number: Some(fd),
+            thread: held.thread,
+            is_cloexec: held.is_cloexec,
+            is_late,
             share: Share::Waits,
             is_aimed: false,
             is_deaf: false,
@@ -214,6 +220,9 @@ impl Capture {
             return false;
         }
         let _ = diag::set_tag(lane.socket.as_fd(), member.tag);
+        // Where it was before, it is not late.
+        lane.is_late = member.is_late(self.now) && (lane.is_late || lane.holder != Some(worker));
+        (lane.thread, lane.is_cloexec) = (held.thread, held.is_cloexec);
         lane.pass_to(Some((worker, fd)));
         true
     }

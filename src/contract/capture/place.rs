@@ -38,6 +38,7 @@ pub(super) enum Share {
 
 /// One worker's socket.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "four things, each so or not by itself")]
 pub(super) struct Lane {
     pub(super) serial: u64,
     pub(super) socket: OwnedFd,
@@ -45,6 +46,12 @@ pub(super) struct Lane {
     pub(super) holder: Option<WorkerId>,
     /// The worker's name for it, unless that means another socket by now.
     pub(super) number: Option<i32>,
+    /// Who listened on it first.
+    pub(super) thread: u32,
+    /// Whether the worker's descriptor closes on exec.
+    pub(super) is_cloexec: bool,
+    /// Its worker has come here long after its start, so that the next one need not be here either.
+    pub(super) is_late: bool,
     /// Whether its worker is to get connections.
     pub(super) share: Share,
     /// New connections come here.
@@ -211,11 +218,9 @@ impl Group {
     }
 
     /// A worker has shut its socket, which then is no longer among the kernel's.
-    pub(super) fn lose(&mut self, serial: u64, poll: &Poll) -> Result<(), SteerError> {
-        if let Some(at) = self.lanes.iter().position(|lane| lane.serial == serial) {
-            let_go(&self.lanes.swap_remove(at).socket, poll);
-        }
-        self.aim()
+    pub(super) fn lose(&mut self, serial: u64) -> Option<(Lane, Result<(), SteerError>)> {
+        let at = self.lanes.iter().position(|lane| lane.serial == serial)?;
+        Some((self.lanes.swap_remove(at), self.aim()))
     }
 
     /// Lets go of all sockets: what their workers close from now on is closed.

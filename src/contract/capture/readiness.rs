@@ -16,6 +16,7 @@ use dutch_master::{Generation, SlotId, WorkerEvent, WorkerId};
 use super::{
     Capture, Newcomer, News,
     member::{Member, Standing},
+    place::Lane,
 };
 use crate::sys::sockets::born::Place;
 
@@ -25,6 +26,9 @@ const SETTLE: Duration = Duration::from_millis(250);
 const QUIET: Duration = Duration::from_secs(10);
 /// The same, once one like it was.
 const KNOWN_QUIET: Duration = Duration::from_secs(1);
+/// For how long after it was ready a worker still opens what it always opens. Later it does so on
+/// demand: a debugger's port, or one for a single transfer.
+const OPENING: Duration = Duration::from_secs(10);
 /// How many generations are remembered in a slot.
 const GENERATIONS: usize = 4;
 
@@ -39,8 +43,8 @@ struct Memory {
 #[derive(Debug)]
 pub(super) struct Knowledge {
     must_listen: bool,
-    /// Some worker was ready without having listened.
-    is_silent: bool,
+    /// Where a worker was ready without having listened, and none has since.
+    silent: BTreeSet<SlotId>,
     /// By slot, the latest last.
     of: BTreeMap<SlotId, Vec<Memory>>,
     /// In which slots there was a listen at all, if only one that is none of ours, and how long it took.
@@ -49,7 +53,7 @@ pub(super) struct Knowledge {
 
 impl Knowledge {
     pub(super) fn new(must_listen: bool) -> Self {
-        Self { must_listen, is_silent: false, of: BTreeMap::new(), took: BTreeMap::new() }
+        Self { must_listen, silent: BTreeSet::new(), of: BTreeMap::new(), took: BTreeMap::new() }
     }
 
     /// When a worker is ready that listens in these places and must in those.
@@ -65,7 +69,7 @@ impl Knowledge {
         }
         let patience = match self.took.get(&member.newcomer.slot) {
             Some(took) => took.saturating_mul(2).max(QUIET),
-            None if self.is_silent => KNOWN_QUIET,
+            None if self.is_silent(member.newcomer.slot) => KNOWN_QUIET,
             None => QUIET,
         };
         let given_up = member.since.saturating_add(patience);
@@ -76,11 +80,22 @@ impl Knowledge {
     fn time(&mut self, member: &Member) {
         let Some(listened) = member.listened else { return };
         let took = listened.saturating_sub(member.since);
-        let known = self.took.entry(member.newcomer.slot).or_insert(took);
         // Later ones do not tell when it was ready.
-        if member.standing == Standing::Waits {
+        self.heard(member.newcomer.slot, took, member.standing == Standing::Waits);
+    }
+
+    /// Somebody listens in this slot, after so long.
+    fn heard(&mut self, slot: SlotId, took: Duration, is_latest: bool) {
+        self.silent.remove(&slot);
+        let known = self.took.entry(slot).or_insert(took);
+        if is_latest {
             *known = took;
         }
+    }
+
+    /// Whether no listen is to be expected here: there was none, nor anywhere if nobody was here.
+    fn is_silent(&self, slot: SlotId) -> bool {
+        self.silent.contains(&slot) || (self.took.is_empty() && !self.silent.is_empty())
     }
 
     fn learn(&mut self, slot: SlotId, memory: Memory) {
@@ -100,6 +115,13 @@ impl Knowledge {
     fn has_had(&self, generation: Generation, place: &Place) -> bool {
         let mut same = self.of.values().flatten().filter(|memory| memory.generation == generation);
         same.any(|memory| memory.places.contains(place))
+    }
+}
+
+impl Member {
+    /// Whether what it opens now is no part of its start.
+    pub(super) fn is_late(&self, now: Duration) -> bool {
+        self.lives_since.is_some_and(|since| now.saturating_sub(since) > OPENING)
     }
 }
 
@@ -128,7 +150,9 @@ impl Capture {
         member.standing = Standing::Told;
         if member.listened.is_none() {
             self.knowledge.took.remove(&member.newcomer.slot);
-            if !std::mem::replace(&mut self.knowledge.is_silent, true) {
+            let is_first = self.knowledge.silent.is_empty();
+            self.knowledge.silent.insert(member.newcomer.slot);
+            if is_first {
                 self.news.push(News::Remark(
                     worker,
                     "it has not listened anywhere, so it is taken for a program that does not",
@@ -159,7 +183,7 @@ impl Capture {
     pub(super) fn learn(&mut self, worker: WorkerId) {
         let Some(member) = self.members.get(&worker.get()) else { return };
         let Newcomer { slot, generation, .. } = member.newcomer;
-        let places = self.places(worker);
+        let places = self.opened_at_start(worker);
         self.knowledge.learn(slot, Memory { generation, places });
     }
 
@@ -167,6 +191,7 @@ impl Capture {
     pub(crate) fn forget_slots(&mut self, from: u16) {
         self.knowledge.of.retain(|slot, _| slot.get() < from);
         self.knowledge.took.retain(|slot, _| slot.get() < from);
+        self.knowledge.silent.retain(|slot| slot.get() < from);
     }
 
     /// Where a worker does not listen that should, for who asks why it is not ready.
@@ -194,9 +219,17 @@ impl Capture {
 
     /// The lasting places where a worker listens.
     fn places(&self, worker: WorkerId) -> BTreeSet<Place> {
-        let has = |lane: &super::Lane| lane.holder == Some(worker);
+        self.places_by(|lane| lane.holder == Some(worker))
+    }
+
+    /// Those of them that it opened as it started, and not on demand.
+    fn opened_at_start(&self, worker: WorkerId) -> BTreeSet<Place> {
+        self.places_by(|lane| lane.holder == Some(worker) && !lane.is_late)
+    }
+
+    fn places_by(&self, has: impl Fn(&Lane) -> bool) -> BTreeSet<Place> {
         let groups = self.groups.iter().filter(|group| group.is_lasting);
-        groups.filter(|group| group.lanes.iter().any(has)).map(|group| group.place).collect()
+        groups.filter(|group| group.lanes.iter().any(&has)).map(|group| group.place).collect()
     }
 
     /// The places where a worker must listen, as far as anybody knows.
@@ -208,7 +241,7 @@ impl Capture {
         }
         let incumbent = incumbent.and_then(|worker| self.members.get(&worker.get()));
         let incumbent =
-            incumbent.map(|it| (it.newcomer.generation, self.places(it.newcomer.worker)));
+            incumbent.map(|it| (it.newcomer.generation, self.opened_at_start(it.newcomer.worker)));
         let last = || {
             let last = self.knowledge.in_slot(slot).next_back()?;
             Some((last.generation, last.places.clone()))
@@ -220,3 +253,6 @@ impl Capture {
         places
     }
 }
+
+#[cfg(test)]
+mod tests;

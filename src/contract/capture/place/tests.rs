@@ -50,6 +50,9 @@ fn lane(number: u64, socket: OwnedFd) -> Lane {
         socket,
         holder,
         number: None,
+        thread: 0,
+        is_cloexec: true,
+        is_late: false,
         share: Share::Waits,
         is_aimed: false,
         is_deaf: false,
@@ -199,7 +202,7 @@ fn a_socket_that_its_worker_has_shut_is_no_longer_counted() {
         group.set_live(worker(number), true).unwrap();
     }
     born::end(group.lanes[0].socket.as_fd());
-    group.lose(1, &poll()).unwrap();
+    group.lose(1).unwrap().1.unwrap();
     let mut found = who(&group);
     found.sort_unstable();
     assert_eq!(found, [2, 3]);
