@@ -150,6 +150,7 @@ fn with_keep_a_failed_roll_leaves_everybody_as_they_are() {
     world.does(replaced, WorkerEvent::Exited);
     assert_eq!(world.generations(), [new, good], "a crash deploys nothing");
     for _ in 0..3 {
+        assert_eq!(world.generations(), [new, good], "it is kept until it has failed too often");
         fails(&mut world);
         world.wait(500);
     }
@@ -336,4 +337,38 @@ fn two_hundred_workers_roll_at_once() {
     world.wait(1_000);
     assert!(world.fleet.is_settled());
     assert_eq!(world.fleet.ready_count(), 200);
+}
+
+#[test]
+fn a_release_is_needed_while_nobody_of_it_lives() {
+    let mut world = careful(1, rules());
+    let release = world.fleet.wanted().unwrap();
+    let worker = the(&world, Ready);
+    world.does(worker, WorkerEvent::Exited);
+    fails(&mut world);
+    assert_eq!(world.states(), [], "the next one is held back");
+    assert!(world.fleet.needs(release));
+    world.restart();
+    let next = world.fleet.wanted().unwrap();
+    assert_eq!(world.generations(), [next]);
+    assert!(world.fleet.needs(next) && world.fleet.needs(release), "it may have to go back");
+}
+
+#[test]
+fn a_boot_that_has_lasted_is_gone_back_to_even_if_nobody_serves_when_a_roll_is_asked_for() {
+    let mut world = puppets_with(2, rules());
+    let boot = world.fleet.wanted().unwrap();
+    let first = in_state(&world, Starting)[0];
+    world.does(first, WorkerEvent::Ready);
+    world.wait(100);
+    world.does(first, WorkerEvent::Exited);
+    assert_eq!(world.fleet.ready_count(), 0);
+    world.restart();
+    for _ in 0..9 {
+        for starter in in_state(&world, Starting) {
+            world.does(starter, WorkerEvent::Exited);
+        }
+        world.wait(500);
+    }
+    assert_eq!(world.fleet.wanted(), Some(boot));
 }

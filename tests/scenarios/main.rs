@@ -2,6 +2,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "a test")]
 
 mod care;
+mod long;
 mod stop;
 #[path = "../world/mod.rs"]
 mod world;
@@ -478,6 +479,27 @@ fn rules_that_contradict_themselves_are_refused_all_at_once() {
         PolicyError::LifetimeTooShort { least: rules().min_uptime },
     ];
     assert_eq!(faults, Err(expected));
+}
+
+#[test]
+fn workers_are_numbered_from_one_on_and_no_number_comes_again() {
+    let mut world = running(2);
+    world.restart();
+    let numbers: Vec<u64> = world.ids().iter().map(|id| id.get()).collect();
+    assert_eq!(numbers, [1, 2, 3]);
+}
+
+#[test]
+fn what_is_wrong_with_rules_is_said_by_name() {
+    let least = Duration::from_millis(500);
+    for (fault, says) in [
+        (PolicyError::Zero { rule: "watchdog" }, "watchdog must not be zero"),
+        (PolicyError::KillBeforeTerminate { least }, "must exceed drain_timeout (500ms)"),
+        (PolicyError::BackoffInverted, "backoff_cap must not be below backoff_base"),
+        (PolicyError::LifetimeTooShort { least }, "must exceed min_uptime (500ms)"),
+    ] {
+        assert!(fault.to_string().ends_with(says), "{fault}");
+    }
 }
 
 #[test]
