@@ -223,6 +223,19 @@ fn a_port_that_was_opened_long_after_the_start_is_not_asked_of_the_next_ones() {
 }
 
 #[test]
+fn a_port_of_the_start_is_asked_of_the_next_ones_however_late_it_was_opened_again() {
+    let port = free_port();
+    let mut master = up(server("again", port, "1"));
+    std::thread::sleep(Duration::from_secs(11));
+    ask(at(port), "again").unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    master.roll();
+    let after = last_ready_after(&master);
+    assert!(after >= 2000, "{after} ms: the second port was not waited for");
+    assert_eq!(master.stop(), 0, "{}", master.tail());
+}
+
+#[test]
 fn two_processes_of_one_worker_in_one_place_are_rolled_and_one_may_die() {
     let port = free_port();
     let mut master = up(server("apart", port, "2"));

@@ -314,6 +314,18 @@ def on_demand():
             threading.Thread(target=threaded, args=(listening(port + 1),), daemon=True).start()
 
 
+def again():
+    """Has a second port, the last to be opened, which it shuts and opens again when it is asked to."""
+    s = listening()
+    time.sleep(2 if generation > 1 else 0)
+    second = listening(port + 1)
+    while True:
+        if answer(s.accept()[0]) == "again":
+            second.shutdown(socket.SHUT_RDWR)
+            time.sleep(0.2)
+            second.listen(5)
+
+
 def overwritten(path):
     """Puts another socket under the number of one that has an address already."""
     s, other = socket.socket(), socket.socket(socket.AF_UNIX)
@@ -418,6 +430,7 @@ def child():
     "several": several,
     "unblocked": unblocked,
     "on-demand": on_demand,
+    "again": again,
     "overwritten": lambda: overwritten(sys.argv[3]),
     "pauses": pauses,
     "apart": apart,

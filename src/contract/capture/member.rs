@@ -109,7 +109,7 @@ impl Capture {
         let number = worker.get();
         let Some(member) = self.members.get_mut(&number) else { return Reply::Continue };
         member.listened = Some(self.now);
-        let (tag, is_late) = (member.tag, member.is_late(self.now));
+        let (tag, is_late) = (member.tag, self.opens_late(worker, &place));
         if let Some(serial) = self.left_for(worker, call, place, &held)
             && self.take_over(worker, call, serial, fd, &held)
         {

@@ -179,6 +179,14 @@ impl Capture {
         }
     }
 
+    /// Whether a worker opens this place on demand. What it, or others of its release, opened at
+    /// their start, it only opens again.
+    pub(super) fn opens_late(&self, worker: WorkerId, place: &Place) -> bool {
+        self.members.get(&worker.get()).is_some_and(|member| {
+            member.is_late(self.now) && !self.knowledge.has_had(member.newcomer.generation, place)
+        })
+    }
+
     /// Remembers what a ready worker has.
     pub(super) fn learn(&mut self, worker: WorkerId) {
         let Some(member) = self.members.get(&worker.get()) else { return };
