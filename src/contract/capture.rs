@@ -33,7 +33,7 @@ use self::{
 };
 use crate::sys::{
     Errno,
-    diag::Tag,
+    diag::{Port, Tag},
     host,
     poll::{Interest, Poll},
     seccomp::{self, Heard, Listener, Program},
@@ -216,9 +216,14 @@ impl Capture {
         Some(self.members.get(&worker.get())?.tag)
     }
 
+    /// How many workers have this mark.
+    pub(crate) fn bearers(&self, tag: Tag) -> usize {
+        self.members.values().filter(|member| member.tag == tag).count()
+    }
+
     /// The ports on which workers listen.
-    pub(crate) fn ports(&self) -> impl Iterator<Item = u16> {
-        self.groups.iter().map(|group| group.place.at.port())
+    pub(crate) fn ports(&self) -> impl Iterator<Item = Port> {
+        self.groups.iter().map(|group| group.place.at.into())
     }
 
     /// Whether no connection waits to be accepted by a worker.
@@ -300,9 +305,8 @@ impl Capture {
 
     /// Those whose mark is borne by the fewest; a drain tells connections of the same mark apart.
     fn rarest_tag(&self) -> Tag {
-        let count = |tag: &Tag| self.members.values().filter(|member| member.tag == *tag).count();
-        let tags = (1..=Tag::EVERYWHERE).filter_map(Tag::new);
-        tags.min_by_key(count).unwrap_or(Tag::FIRST)
+        let tags = (1..=Tag::usable()).filter_map(Tag::new);
+        tags.min_by_key(|tag| self.bearers(*tag)).unwrap_or(Tag::FIRST)
     }
 }
 

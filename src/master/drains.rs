@@ -5,9 +5,14 @@ use std::time::Duration;
 use dutch_master::{Event, LeaveCause, WorkerEvent, WorkerId};
 
 use super::{Master, children::Drain};
+use crate::sys::{clock, diag};
 
 /// How often we look whether a drain is over.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// All drains are looked at together, at multiples of this.
+const GRID: Duration = Duration::from_millis(50);
+/// To look takes its time where connections are many: no more than a twentieth of ours goes to that.
+const REST: u32 = 19;
 /// In the beginning, a connection that nobody has used for so long does not hold a drain.
 const IDLE: Duration = Duration::from_secs(1);
 /// After so long, only what is owed an answer does: a client that asks all the time would hold a
@@ -34,7 +39,8 @@ impl Master {
         let Some(child) = self.children.get_mut(id) else { return };
         child.is_leaving = true;
         if waits {
-            let look_at = now.saturating_add(LOOK_EVERY);
+            let first = connections.as_ref().map(diag::drain::Drain::first_look);
+            let look_at = on_grid(first.unwrap_or_else(|| now.saturating_add(LOOK_EVERY)));
             child.drain = Some(Drain { began: now, look_at, connections });
         } else {
             self.tell_to_stop(id);
@@ -54,23 +60,42 @@ impl Master {
             return;
         }
         let is_cluster = self.cluster.is_some();
-        let census = if is_cluster { None } else { self.listeners.census().ok() };
+        let mut everybody = None;
+        let began = clock::now();
         for (id, child) in self.children.iter_mut() {
             let Some(drain) = child.drain.as_mut().filter(|drain| drain.look_at <= now) else {
                 continue;
             };
-            drain.look_at = now.saturating_add(LOOK_EVERY);
             let is_patient = now.saturating_sub(drain.began) < PATIENCE;
             let idle = if is_patient { IDLE } else { Duration::ZERO };
-            let is_over = match (&census, &mut drain.connections) {
-                (Some(census), Some(connections)) => connections.is_over(now, census, idle),
-                // The kernel does not show them: time is all there is.
-                _ => is_cluster || !is_patient,
-            };
+            let is_over = drain.connections.as_mut().and_then(|connections| {
+                let own;
+                let seen = if connections.wants_census() {
+                    everybody.get_or_insert_with(|| self.listeners.census())
+                } else {
+                    own = connections.look();
+                    &own
+                };
+                Some(connections.is_over(now, seen.as_ref().ok()?, idle))
+            });
+            // Where the kernel does not show them, time is all there is.
+            let is_over = is_over.unwrap_or(is_cluster || !is_patient);
             if is_over && self.listeners.has_empty_queue(id) {
                 child.drain = None;
                 self.facts.push(Event::Worker(id, WorkerEvent::Drained));
             }
         }
+        let rest = clock::now().saturating_sub(began).saturating_mul(REST).max(LOOK_EVERY);
+        let drains = self.children.iter_mut().filter_map(|(_, child)| child.drain.as_mut());
+        for drain in drains.filter(|drain| drain.look_at <= now) {
+            drain.look_at = on_grid(now.saturating_add(rest));
+        }
     }
+}
+
+/// The next common moment.
+fn on_grid(at: Duration) -> Duration {
+    let grid = GRID.as_micros().max(1);
+    let next = at.as_micros().div_ceil(grid).saturating_mul(grid);
+    Duration::from_micros(u64::try_from(next).unwrap_or(u64::MAX))
 }

@@ -94,7 +94,7 @@ pub(crate) struct Listeners {
     entries: Vec<Listener>,
     lanes: Vec<Lane>,
     order: Order,
-    ports: Vec<u16>,
+    ports: Vec<diag::Port>,
     /// Those of unmodified servers, under the contract `capture`.
     pub(crate) capture: Option<Capture>,
     /// Connections of our own that go to a certain lane, by listener.
@@ -200,7 +200,12 @@ impl Listeners {
     /// Begins to wait for the connections of a worker that was steered off.
     pub(crate) fn begin_drain(&self, worker: WorkerId, now: Duration) -> Option<Drain> {
         let tag = self.tag_of(worker)?;
-        self.census().ok().map(|census| Drain::begin(tag, now, &census))
+        let captured = self.capture.as_ref().map_or(0, |capture| capture.bearers(tag));
+        let lanes = self.lanes.iter().filter(|lane| lane.tag == Some(tag)).count();
+        // Without an answer of the kernel's, what is young counts, too.
+        let is_alone = captured.saturating_add(lanes) <= 1;
+        let census = if is_alone { None } else { self.census().ok() };
+        Some(Drain::begin(tag, now, census.as_ref()))
     }
 
     /// Whether no connection waits to be accepted by a worker.
@@ -236,7 +241,7 @@ impl Listeners {
     fn add_lane(&mut self) -> Result<usize, ListenError> {
         let index = self.lanes.len();
         // Lanes may share a tag: a drain knows its own connections from younger ones.
-        let number = index.checked_rem(diag::Tag::EVERYWHERE.into()).unwrap_or_default();
+        let number = index.checked_rem(diag::Tag::usable().into()).unwrap_or_default();
         let tag = u8::try_from(number.saturating_add(1)).ok().and_then(diag::Tag::new);
         let mut sockets = Vec::new();
         for listener in &mut self.entries {
@@ -354,9 +359,9 @@ impl Listener {
         Ok(Some(socket))
     }
 
-    fn lane_port(&self) -> Option<u16> {
+    fn lane_port(&self) -> Option<diag::Port> {
         match self.address {
-            Address::Tcp(address) if self.common.is_none() => Some(address.port()),
+            Address::Tcp(address) if self.common.is_none() => Some(address.into()),
             _ => None,
         }
     }

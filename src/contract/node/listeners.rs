@@ -10,7 +10,7 @@ use std::{
 use dutch_master::wire::node::{SockName, Target};
 
 use crate::sys::{
-    diag,
+    diag::{self, Port},
     sockets::{self, AcceptQueue, Address, Fault, Options, SocketFile},
 };
 
@@ -95,12 +95,12 @@ impl Listeners {
     }
 
     /// The ports of TCP, each once.
-    pub(super) fn ports(&self) -> Vec<u16> {
+    pub(super) fn ports(&self) -> Vec<Port> {
         let ports = self.sockets.values().filter_map(|socket| match &socket.address {
-            Address::Tcp(at) => Some(at.port()),
+            Address::Tcp(at) => Some((*at).into()),
             _ => None,
         });
-        ports.collect::<BTreeSet<u16>>().into_iter().take(SHOWN).collect()
+        ports.collect::<BTreeSet<Port>>().into_iter().take(SHOWN).collect()
     }
 
     /// Opens a socket. What comes back is its TCP address, or libuv's errno.

@@ -5,7 +5,11 @@ use dutch_master::WorkerId;
 use super::Listeners;
 use crate::{
     contract::capture::Capture,
-    sys::{diag::Tag, sockets::AcceptQueue, steer::SteerError},
+    sys::{
+        diag::{Port, Tag},
+        sockets::AcceptQueue,
+        steer::SteerError,
+    },
 };
 
 impl Listeners {
@@ -27,9 +31,9 @@ impl Listeners {
         self.lane_of(worker).and_then(|lane| lane.tag).or_else(captured)
     }
 
-    pub(super) fn every_port(&self) -> Vec<u16> {
+    pub(super) fn every_port(&self) -> Vec<Port> {
         let captured = self.capture.iter().flat_map(Capture::ports);
-        let mut ports: Vec<u16> = self.ports.iter().copied().chain(captured).collect();
+        let mut ports: Vec<Port> = self.ports.iter().copied().chain(captured).collect();
         ports.sort_unstable();
         ports.dedup();
         ports

@@ -101,7 +101,7 @@ impl Wait {
 
 #[cfg(test)]
 mod tests {
-    use crate::sys::diag::Connection;
+    use crate::sys::diag::{Connection, Name};
 
     use super::*;
 
@@ -117,6 +117,7 @@ mod tests {
 
     fn census(waiting: &[(u8, u64)]) -> Census {
         let connection = |&(number, cookie): &(u8, u64)| Connection {
+            name: Name::default(),
             tag: Some(tag(number)),
             port: 80,
             cookie,

@@ -1,15 +1,15 @@
 //! The dialogue with the kernel's `sock_diag`(7), in bytes.
 //!
-//! One dump for each port and family; the kernel filters by port. Numbers are in the machine's order but for ports.
+//! One dump for each port of a family, which the kernel filters; or one answer for each connection by name. Numbers are in the machine's order but for ports.
 
-use std::time::Duration;
+use std::{os::fd::OwnedFd, time::Duration};
 
 use rustix::{
     io::Errno as Code,
     net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink::SOCK_DIAG},
 };
 
-use super::{Census, Connection, DiagError, Listener, Tag};
+use super::{Census, Connection, DiagError, Listener, Name, Port, Tag};
 
 /// The kernel fills at most 32 KiB at once, however large the buffer.
 const BUFFER: usize = 32 << 10;
@@ -42,33 +42,60 @@ const LISTEN: u8 = 10;
 const STATES: u32 = (1 << ESTABLISHED) | (1 << SYN_RECV) | (1 << CLOSE_WAIT) | (1 << LISTEN);
 
 /// Asks for all of these ports.
-pub(super) fn census(ports: &[u16]) -> Result<Census, DiagError> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let kernel =
-        net::socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(SOCK_DIAG))?;
+pub(super) fn census(ports: &[Port]) -> Result<Census, DiagError> {
+    let kernel = open()?;
     let mut census = Census::default();
     let mut buffer = vec![0; BUFFER];
     for port in ports {
-        for family in [AddressFamily::INET, AddressFamily::INET6] {
-            let request = request(family, *port).ok_or(Code::INVAL)?;
-            net::send(&kernel, &request, SendFlags::empty())?;
-            // A dump is made while it is read, so that there is something to read until it is done.
-            while {
-                let (length, _) = net::recv(&kernel, &mut buffer, RecvFlags::empty())?;
-                take_all(buffer.get(..length).unwrap_or_default(), &mut census)?
-            } {}
+        // struct inet_diag_sockid: source port, destination port, both addresses, interface, cookie.
+        let mut id = [[0; 16]; 3];
+        let [first, _, last] = &mut id;
+        first[..2].copy_from_slice(&port.number.to_be_bytes());
+        last[8..].fill(0xff);
+        let request = request(NLM_F_DUMP, &Name { is_v6: port.is_v6, id }).ok_or(Code::INVAL)?;
+        net::send(&kernel, &request, SendFlags::empty())?;
+        // A dump is made while it is read, so that there is something to read until it is done.
+        while {
+            let (length, _) = net::recv(&kernel, &mut buffer, RecvFlags::empty())?;
+            take_all(buffer.get(..length).unwrap_or_default(), &mut census)?
+        } {}
+    }
+    Ok(census)
+}
+
+/// Asks for these connections, one by one; who is gone is not in what comes back.
+pub(super) fn look(names: &[Name]) -> Result<Census, DiagError> {
+    let kernel = open()?;
+    let mut census = Census::default();
+    let mut buffer = vec![0; BUFFER];
+    for name in names {
+        let request = request(0, name).ok_or(Code::INVAL)?;
+        net::send(&kernel, &request, SendFlags::empty())?;
+        // The kernel has answered by the time that it has taken the question.
+        let (length, _) = net::recv(&kernel, &mut buffer, RecvFlags::empty())?;
+        match take_all(buffer.get(..length).unwrap_or_default(), &mut census) {
+            Err(DiagError::Refused(errno)) if errno.0 == libc::ENOENT => {}
+            result => {
+                result?;
+            }
         }
     }
     Ok(census)
 }
 
-/// A dump of one family's sockets on one local port.
-fn request(family: AddressFamily, port: u16) -> Option<Vec<u8>> {
+fn open() -> Result<OwnedFd, DiagError> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(net::socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(SOCK_DIAG))?)
+}
+
+/// A dump of one family's sockets on one local port, or a question for one socket.
+fn request(flags: u16, name: &Name) -> Option<Vec<u8>> {
+    let family = if name.is_v6 { AddressFamily::INET6 } else { AddressFamily::INET };
     let mut bytes = Vec::new();
     // struct nlmsghdr: length, type, flags, sequence, port id.
     bytes.extend(REQUEST.to_ne_bytes());
     bytes.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-    bytes.extend((NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
+    bytes.extend((NLM_F_REQUEST | flags).to_ne_bytes());
     bytes.extend([0; 8]);
     // struct inet_diag_req_v2: family, protocol, extensions, padding, states.
     bytes.push(u8::try_from(family.as_raw()).ok()?);
@@ -76,10 +103,7 @@ fn request(family: AddressFamily, port: u16) -> Option<Vec<u8>> {
     bytes.push(1 << INET_DIAG_INFO.checked_sub(1)?);
     bytes.push(0);
     bytes.extend(STATES.to_ne_bytes());
-    // struct inet_diag_sockid: source port, destination port, both addresses, interface, cookie.
-    bytes.extend(port.to_be_bytes());
-    bytes.extend([0; 38]);
-    bytes.extend([0xff; 8]);
+    bytes.extend(name.id.as_flattened());
     Some(bytes)
 }
 
@@ -112,6 +136,10 @@ fn take(message: &[u8], census: &mut Census) -> Result<(), DiagError> {
         census.half_open.push(cookie(message));
         return Ok(());
     }
+    // Who asks for one connection gets it in whatever state it is.
+    if 1_u32.checked_shl(state.into()).is_none_or(|bit| bit & STATES == 0) {
+        return Ok(());
+    }
     let attributes = message.get(MESSAGE..).unwrap_or_default();
     let options = attribute(attributes, INET_DIAG_SOCKOPT).ok_or(DiagError::NoTags)?;
     let info = attribute(attributes, INET_DIAG_INFO).unwrap_or_default();
@@ -125,6 +153,7 @@ fn take(message: &[u8], census: &mut Census) -> Result<(), DiagError> {
     }
     let ago = |at| Duration::from_millis(u32_at(info, at).unwrap_or_default().into());
     census.connections.push(Connection {
+        name: name(message),
         tag,
         port,
         cookie: cookie(message),
@@ -140,6 +169,15 @@ fn take(message: &[u8], census: &mut Census) -> Result<(), DiagError> {
         has_answered: u32_at(info, 156) != Some(0),
     });
     Ok(())
+}
+
+/// What to ask for it by.
+fn name(message: &[u8]) -> Name {
+    let is_v6 = message.first().copied() == u8::try_from(AddressFamily::INET6.as_raw()).ok();
+    let mut id = [[0; 16]; 3];
+    let bytes = message.get(4..).and_then(<[u8]>::first_chunk::<48>);
+    id.as_flattened_mut().copy_from_slice(bytes.unwrap_or(&[0; 48]));
+    Name { is_v6, id }
 }
 
 /// The last part of `struct inet_diag_sockid`.

@@ -18,7 +18,7 @@ use super::*;
 const LONG: Duration = Duration::from_secs(3600);
 
 /// Whether nothing that carries the tag on these ports has work left.
-fn is_quiet(tag: Tag, ports: &[u16], idle: Duration) -> Result<bool, DiagError> {
+fn is_quiet(tag: Tag, ports: &[Port], idle: Duration) -> Result<bool, DiagError> {
     Ok(census(ports)?.load(tag, idle).is_quiet())
 }
 
@@ -27,7 +27,7 @@ fn tag(number: u8) -> Tag {
 }
 
 /// A tagged listener; where clients connect to it; its port.
-struct Server(TcpListener, String, u16);
+struct Server(TcpListener, String, Port);
 
 /// IPv4, IPv6, and an IPv4 client of a socket for both.
 const ADDRESSES: [(&str, &str); 3] =
@@ -40,8 +40,8 @@ impl Server {
         set_tag(fd.as_fd(), tag(number)).unwrap();
         let listener = TcpListener::from(fd);
         listener.set_nonblocking(false).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        Self(listener, format!("{client}:{port}"), port)
+        let at = listener.local_addr().unwrap();
+        Self(listener, format!("{client}:{}", at.port()), at.into())
     }
 
     fn connect(&self) -> TcpStream {
@@ -175,7 +175,10 @@ fn what_nobody_has_accepted_is_work_even_if_idle() {
         assert_eq!((load.connections, load.waiting), (2, 2));
         assert!(!load.is_quiet());
         let listener = census(&[server.2]).unwrap().listeners[0];
-        assert_eq!((listener.tag, listener.port, listener.waiting), (Some(tag(14)), server.2, 2));
+        assert_eq!(
+            (listener.tag, listener.port, listener.waiting),
+            (Some(tag(14)), server.2.number, 2)
+        );
         let _accepted = (server.0.accept().unwrap(), server.0.accept().unwrap());
         assert!(server.load(14, Duration::ZERO).is_quiet());
     }
@@ -229,7 +232,7 @@ fn lanes_of_one_port_are_told_apart_by_their_tags() {
     }
     let Address::Tcp(at) = sockets::local_address(lanes[0].as_fd()).unwrap() else { panic!() };
     let _clients: Vec<_> = (0..300).map(|_| TcpStream::connect(at).unwrap()).collect();
-    let census = census(&[at.port()]).unwrap();
+    let census = census(&[at.into()]).unwrap();
     for (lane, number) in lanes.iter().zip(1..) {
         let load = census.load(tag(number), Duration::ZERO);
         assert_eq!(load.waiting, sockets::accept_queue(lane.as_fd()).unwrap().length);
@@ -239,6 +242,29 @@ fn lanes_of_one_port_are_told_apart_by_their_tags() {
     cookies.sort_unstable();
     cookies.dedup();
     assert!(cookies.len() >= 300, "every connection has a name of its own");
+}
+
+#[test]
+fn a_connection_is_found_by_its_name_alone_until_it_is_closed() {
+    for address in ADDRESSES {
+        let server = Server::new(address, 5);
+        let (held, waiting) = (server.asked(), server.connect());
+        let all = census(&[server.2]).unwrap();
+        let names: Vec<Name> = all.connections.iter().map(|found| found.name).collect();
+        let _younger = server.connect();
+        let found = look(&names).unwrap();
+        let cookies = |census: &Census| -> Vec<u64> {
+            census.connections.iter().map(|found| found.cookie).collect()
+        };
+        assert_eq!((names.len(), cookies(&found)), (2, cookies(&all)), "{}", address.0);
+        assert_eq!(found.load(tag(5), LONG).busy, 2, "one owes an answer, one is new");
+        assert!(found.listeners.is_empty() && found.half_open.is_empty());
+        // Whoever closes first, waits: its name means a connection that is over.
+        drop((held.1, held.0));
+        until("closed", || look(&names).unwrap().connections.len() == 1);
+        drop(waiting);
+        assert_eq!(look(&[]).unwrap(), Census::default());
+    }
 }
 
 sockopt_impl!(
