@@ -84,6 +84,8 @@ pub(crate) struct Config {
     pub(crate) watchdog: Option<Duration>,
     /// How long connections may wait for a worker that accepts none; `None` is for ever.
     pub(crate) stall_timeout: Option<Duration>,
+    /// Whether UDP servers are captured, too.
+    pub(crate) capture_udp: bool,
     /// From being told to stop to SIGKILL.
     pub(crate) kill_timeout: Duration,
     /// The same for a stop of the whole fleet.

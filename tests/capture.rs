@@ -27,3 +27,5 @@ mod load;
 mod places;
 #[path = "capture/rolls.rs"]
 mod rolls;
+#[path = "capture/udp.rs"]
+mod udp;

@@ -99,6 +99,7 @@ fn worker(config: &mut Config, reader: &mut Reader<'_>) {
     });
     reader.set("BEFORE_FORK", &mut config.before_fork, some(words::command));
     reader.set("USER", &mut config.user, some(account::user));
+    reader.set("CAPTURE_UDP", &mut config.capture_udp, switch);
     reader.set("NO_NEW_PRIVS", &mut config.no_new_privs, switch);
     reader.set_family("RLIMIT_", &mut config.rlimits, rlimit);
     reader.set("NICE", &mut config.nice, some(within(-20..=19)));
@@ -139,6 +140,7 @@ const fn blank() -> Config {
         start_timeout: None,
         watchdog: None,
         stall_timeout: None,
+        capture_udp: false,
         kill_timeout: Duration::from_secs(1),
         stop_timeout: Duration::from_secs(1),
         shutdown_delay: Duration::ZERO,

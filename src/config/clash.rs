@@ -9,7 +9,7 @@ use super::typed::Typed;
 
 /// Every clash, told of a setting that somebody typed.
 pub(crate) fn all(config: &Config, typed: &Typed) -> Vec<Fault> {
-    let clashes = [ready(config), balance(config), listeners(config)];
+    let clashes = [ready(config), balance(config), listeners(config), datagrams(config)];
     clashes.into_iter().flatten().filter_map(|(name, problem)| told(typed, name, problem)).collect()
 }
 
@@ -48,6 +48,13 @@ fn balance(config: &Config) -> Clash {
 fn listeners(config: &Config) -> Clash {
     (config.contract == ContractChoice::Systemd && config.listen.is_empty())
         .then(|| ("CONTRACT", "needs LISTEN, the sockets to pass".to_owned()))
+}
+
+/// Only captured servers can be UDP's.
+fn datagrams(config: &Config) -> Clash {
+    let is_captured = matches!(config.contract, ContractChoice::Auto | ContractChoice::Capture);
+    (config.capture_udp && !is_captured)
+        .then(|| ("CAPTURE_UDP", "only CONTRACT=capture sees UDP servers".to_owned()))
 }
 
 /// The clash as a fault of what was typed; a default clashes with nothing.

@@ -31,7 +31,7 @@ macro_rules! raw {
 
 raw! {
     worker workers worker_memory num_workers_command max_lifetime max_memory
-    listen balance contract ready ready_min start_timeout watchdog stall_timeout
+    listen balance contract ready ready_min start_timeout watchdog stall_timeout capture_udp
     restart_signal surge max_draining canary on_failed_roll start_attempts backoff watch
     stop_signal kill_timeout stop_timeout shutdown_delay
     chdir env_dir before_fork user no_new_privs nice oom_score_adj pdeathsig node_keepalive

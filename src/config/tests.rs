@@ -57,6 +57,7 @@ const TABLE: &[Row] = &[
     ("START_TIMEOUT", |c| c.start_timeout == Some(secs(60)), &[("5", |c| c.start_timeout == Some(secs(5))), ("off", |c| c.start_timeout.is_none())], &["0", "-1"]),
     ("WATCHDOG", |c| c.watchdog.is_none(), &[("10s", |c| c.watchdog == Some(secs(10)))], &["0s", "on"]),
     ("STALL_TIMEOUT", |c| c.stall_timeout == Some(Duration::from_millis(500)), &[("2s", |c| c.stall_timeout == Some(secs(2))), ("off", |c| c.stall_timeout.is_none())], &["0", "99ms"]),
+    ("CAPTURE_UDP", |c| !c.capture_udp, &[("on", |c| c.capture_udp), ("0", |c| !c.capture_udp)], &["udp"]),
     ("RESTART_SIGNAL", |c| c.restart_signals.len() == 2, &[("USR2", |c| c.restart_signals.len() == 1)], &["TERM", "KILL", "NOPE"]),
     ("SURGE", |c| c.surge == SurgeChoice::Cpus, &[("50%", |c| c.surge == SurgeChoice::Percent(n(50))), ("all", |c| c.surge == SurgeChoice::All)], &["0", "few"]),
     ("MAX_DRAINING", |c| c.max_draining.is_none(), &[("2", |c| c.max_draining == Some(n(2))), ("WORKERS", |c| c.max_draining.is_none())], &["0", "all"]),
@@ -160,6 +161,10 @@ fn settings_that_make_no_sense_together_are_told() {
         (&["--contract=node", "--balance=slot"], "--balance=slot: CONTRACT=node knows"),
         (&["--contract=systemd"], "--contract=systemd: needs LISTEN"),
         (&["--contract=capture", "--balance=shared"], "--balance=shared: CONTRACT=capture knows"),
+        (
+            &["--contract=plain", "--capture-udp"],
+            "--capture-udp=on: only CONTRACT=capture sees UDP",
+        ),
         (&["--backoff=30s-1s"], "the first wait is above the longest"),
         (&["--kill-timeout=0"], "must be at least 1ms"),
         (&["--listen=:1", "--listen=:1"], "--listen=:1,:1: :1: the same address"),

@@ -11,6 +11,7 @@
 //! poll set of their own: when that is readable, call [`Capture::turn`].
 
 mod calls;
+mod datagrams;
 mod ends;
 mod held;
 mod member;
@@ -27,6 +28,7 @@ use std::{
 use dutch_master::{Generation, SlotId, WorkerEvent, WorkerId};
 
 use self::{
+    datagrams::Datagrams,
     member::{Door, Member, Standing},
     place::{Group, Lane},
     readiness::Knowledge,
@@ -72,6 +74,7 @@ pub(crate) struct Capture {
     poll: Poll,
     members: BTreeMap<u64, Member>,
     groups: Vec<Group>,
+    datagrams: Datagrams,
     knowledge: Knowledge,
     /// Our network, where that can be told from others.
     network: Option<u64>,
@@ -117,12 +120,14 @@ pub(crate) struct Newcomer {
 
 impl Capture {
     /// Nobody yet. `must_listen`: a worker that never does is not ready, however long it lives.
-    pub(crate) fn new(must_listen: bool) -> Result<Self, Errno> {
+    /// `datagrams`: UDP, too.
+    pub(crate) fn new(must_listen: bool, datagrams: bool) -> Result<Self, Errno> {
         Ok(Self {
-            program: Program::new(),
+            program: Program::new(datagrams),
             poll: Poll::new()?,
             members: BTreeMap::new(),
             groups: Vec::new(),
+            datagrams: Datagrams::default(),
             knowledge: Knowledge::new(must_listen),
             network: host::network_of(None),
             next_serial: 0,
@@ -145,6 +150,7 @@ impl Capture {
     /// Makes the way of a worker's listener to us. Returns the worker's end.
     pub(crate) fn enter(&mut self, now: Duration, newcomer: Newcomer) -> Result<OwnedFd, Errno> {
         self.now = now;
+        self.forked(now);
         let (ours, theirs) = seccomp::pair()?;
         let number = newcomer.worker.get();
         self.poll.add(&ours, Source::Door(number).token(), Interest::Read)?;
@@ -159,12 +165,14 @@ impl Capture {
         for number in self.hear_sockets() {
             self.read_door(number);
         }
+        self.look_at_datagrams();
         self.settle();
     }
 
     /// Looks who is ready by now.
     pub(crate) fn tick(&mut self, now: Duration) {
         self.now = now;
+        self.look_at_datagrams();
         self.settle();
     }
 
@@ -190,7 +198,7 @@ impl Capture {
             self.learn(worker);
         }
         let each = self.groups.iter_mut().map(|group| group.set_live(worker, is_live));
-        let outcome = worst(each);
+        let outcome = worst(each).and(self.datagrams.set_live(worker, is_live));
         self.close_deserted();
         outcome
     }
@@ -200,6 +208,8 @@ impl Capture {
         let number = worker.get();
         // What it called last may have been a listen.
         self.read_door(number);
+        let away = self.datagrams.desert(worker);
+        self.tell(away);
         let Some(member) = self.members.get_mut(&number) else { return Ok(()) };
         member.is_reaped = true;
         if matches!(member.door, Door::Open(_)) {
@@ -226,22 +236,25 @@ impl Capture {
         self.groups.iter().map(|group| group.place.at.into())
     }
 
-    /// Whether no connection waits to be accepted by a worker.
+    /// Whether no connection waits to be accepted by a worker, nor a datagram to be read.
     pub(crate) fn has_empty_queue(&self, worker: WorkerId) -> bool {
         let lanes = self.groups.iter().flat_map(|group| &group.lanes);
         lanes.filter(|lane| lane.holder == Some(worker)).all(|lane| lane.waiting() == 0)
+            && self.datagrams.is_read(worker)
     }
 
     /// Where workers listen, with the queues of all together.
     pub(crate) fn queues(&self) -> impl Iterator<Item = (String, Option<AcceptQueue>)> {
-        self.groups.iter().filter(|group| group.is_lasting).map(|group| {
+        let datagrams = self.datagrams.names().map(|name| (name, None));
+        let lasting = self.groups.iter().filter(|group| group.is_lasting).map(|group| {
             let queues = group.lanes.iter().filter_map(Lane::queue);
             let sum = queues.reduce(|sum, queue| AcceptQueue {
                 length: sum.length.saturating_add(queue.length),
                 limit: sum.limit.saturating_add(queue.limit),
             });
             (group.place.to_string(), sum)
-        })
+        });
+        lasting.chain(datagrams)
     }
 
     /// All workers stop: what they close is closed from now on.
@@ -250,6 +263,7 @@ impl Capture {
             group.release(&self.poll);
         }
         self.groups.clear();
+        self.release_datagrams();
     }
 
     fn read_door(&mut self, number: u64) {

@@ -160,6 +160,7 @@ impl Master {
         let Some(release) = self.releases.get(&name.generation) else { return };
         match self.kit.launch_hook(command, Some(name), release, &extra, None) {
             Ok(spawned) => {
+                self.listeners.forked(self.now);
                 let kill_at = self.now.saturating_add(PROBE_TIMEOUT);
                 let pid = self.hooks.note(spawned, Purpose::Probe(id), kill_at);
                 if let Some(child) = self.children.get_mut(id) {
@@ -214,6 +215,7 @@ impl Master {
         let release = self.sources.snapshot().map_err(|error| error.to_string())?;
         let spawned =
             self.kit.launch_hook(command, None, &release, &[], Some(end.as_fd())).map_err(told)?;
+        self.listeners.forked(self.now);
         let kill_at = self.now.saturating_add(COUNT_TIMEOUT);
         self.hooks.note(spawned, Purpose::Count, kill_at);
         self.poll

@@ -88,6 +88,7 @@ impl Master {
     fn start_hook(&mut self, name: Name) {
         match self.run_before_fork(name) {
             Ok(Spawned { pid, exec_status }) => {
+                self.listeners.forked(self.now);
                 let mut child = Child::new(name.slot, name.generation, pid, self.now);
                 child.stage = Stage::Hook { pid };
                 child.exec_status = Some(exec_status);

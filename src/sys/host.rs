@@ -230,6 +230,12 @@ pub(crate) fn kin(of: u32, other: u32) -> Kin {
     }
 }
 
+/// The process that a thread is of.
+pub(crate) fn process_of(thread: u32) -> Option<u32> {
+    let text = std::fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
+}
+
 /// What tells the network namespace of a thread, or ours, from others; none where /proc does not say.
 ///
 /// `ns/net` takes the right to trace the thread; the files below `net`, which each namespace has of
@@ -257,6 +263,7 @@ mod tests {
         let alive = u32::try_from(hears.recv().unwrap()).unwrap();
         let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
         assert_eq!(kin(own, alive), Kin::Same);
+        assert_eq!([own, alive, gone].map(process_of), [Some(own), Some(own), None]);
         assert_eq!(kin(alive, own), Kin::Same);
         assert_eq!(kin(own, child.id()), Kin::Other);
         assert_eq!(kin(own, gone), Kin::Gone);

@@ -198,6 +198,19 @@ impl Listener {
 
     /// Answers a call. One that is gone needs no answer.
     pub(crate) fn reply(&mut self, id: u64, reply: Reply) -> Result<(), Errno> {
+        match self.send(id, reply) {
+            Ok(_) | Err(Errno(libc::ENOENT)) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Whether a call that was let go on has not heard of it yet, as its thread has not run since.
+    pub(crate) fn is_asleep(&mut self, id: u64) -> bool {
+        // A second answer fails; how, tells.
+        self.send(id, Reply::Continue) == Err(Errno(libc::EINPROGRESS))
+    }
+
+    fn send(&mut self, id: u64, reply: Reply) -> Result<i32, Errno> {
         let (error, flags) = match reply {
             Reply::Continue => {
                 (0, u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).unwrap_or(1))
@@ -210,10 +223,10 @@ impl Listener {
         // SAFETY: the room is aligned and long enough for the structure.
         unsafe { ptr::write(room, libc::seccomp_notif_resp { id, val: 0, error, flags }) };
         // Unanswered because a signal came, a call would wait for ever.
-        unless_gone(undisturbed(|| {
+        undisturbed(|| {
             // SAFETY: the kernel reads the structure, which is as long as it expects at least.
             unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, room) }
-        }))
+        })
     }
 
     /// Answers a call with a new descriptor. Returns its number in the caller.
@@ -271,13 +284,6 @@ fn undisturbed(call: impl FnOnce() -> i32) -> Result<i32, Errno> {
     let errno = last_errno();
     before.block();
     if outcome < 0 { Err(errno) } else { Ok(outcome) }
-}
-
-fn unless_gone(outcome: Result<i32, Errno>) -> Result<(), Errno> {
-    match outcome {
-        Ok(_) | Err(Errno(libc::ENOENT)) => Ok(()),
-        Err(errno) => Err(errno),
-    }
 }
 
 fn last_errno() -> Errno {

@@ -8,6 +8,8 @@
 //! An answer beyond the last lane makes the kernel choose by itself, among all lanes: so attach a program without the last
 //! lane *before* that lane is closed, and remember that on a close the last lane moves into the hole.
 
+mod table;
+
 use std::{
     error, fmt,
     os::fd::{AsFd, BorrowedFd},
@@ -17,6 +19,7 @@ use rustix::net::{SocketType, sockopt::socket_type};
 
 use super::Errno;
 use nix::sys::socket::{setsockopt, sockopt::AttachReusePortCbpf};
+pub(crate) use table::{MOST as LONGEST_TABLE, steer_clients};
 
 /// `BPF_MAXINSNS` of `linux/bpf_common.h`.
 const LONGEST: usize = 4096;
@@ -94,7 +97,10 @@ pub(crate) fn steer_all_but(
         socket_type(group).map_err(|errno| SteerError::Refused(errno.into()))? == SocketType::DGRAM;
     let mut pick = lead(guests);
     pick.extend(if is_datagrams { by_client() } else { at_random() });
-    let mut program = program(pick, live)?;
+    attach(group, program(pick, live)?)
+}
+
+fn attach(group: BorrowedFd<'_>, mut program: Vec<libc::sock_filter>) -> Result<(), SteerError> {
     let length = program.len();
     let program = libc::sock_fprog {
         len: u16::try_from(length).map_err(|_| SteerError::TooScattered(length))?,

@@ -121,6 +121,14 @@ pub(super) const READINESS: &[Setting] = &[
         allowed: "off, or a time from 100ms: 500ms, 2s; a bare number is seconds",
         example: "off",
     },
+    Setting {
+        name: "CAPTURE_UDP",
+        form: Form::Switch,
+        default: "off",
+        meaning: "capture: UDP servers, too",
+        allowed: "on, off",
+        example: "on",
+    },
 ];
 
 pub(super) const ROLLS: &[Setting] = &[

@@ -22,6 +22,9 @@ impl Capture {
             return self.unreachable(number, call);
         }
         match asked {
+            Asked::Socket(wanted) if wanted.is_datagrams => {
+                self.on_datagram_socket(number, call, wanted);
+            }
             Asked::Socket(wanted) => self.on_socket(number, call, wanted),
             Asked::Bind(fd) => self.on_bind(number, call, fd),
             Asked::Listen(fd, backlog) => self.on_listen(number, call, fd, backlog),
@@ -33,7 +36,7 @@ impl Capture {
     }
 
     /// A call that is gone needs no reply, and one that can't be answered has no other to give.
-    fn reply(&mut self, number: u64, call: &Call, reply: Reply) {
+    pub(super) fn reply(&mut self, number: u64, call: &Call, reply: Reply) {
         if let Some(Door::Open(door)) = self.members.get_mut(&number).map(|it| &mut it.door) {
             let _ = door.reply(call.id, reply);
         }
@@ -56,10 +59,14 @@ impl Capture {
         }
         let Some(member) = self.members.get_mut(&number) else { return };
         member.nursery.add(serial, fd, call.thread, wanted.is_cloexec, socket, &self.poll);
+        self.datagrams.forget_number(member.newcomer.worker, fd, call.thread);
         self.forget_number(number, fd);
     }
 
     fn on_bind(&mut self, number: u64, call: &Call, fd: i32) {
+        if self.binds_datagrams(number, call, fd) {
+            return;
+        }
         if let Some(member) = self.members.get_mut(&number) {
             member.nursery.bind(fd, call.thread, &self.poll);
         }

@@ -170,7 +170,7 @@ impl Capture {
     }
 
     /// A worker listens somewhere more: ready already, it gets connections there as well.
-    fn grown(&mut self, worker: WorkerId) {
+    pub(super) fn grown(&mut self, worker: WorkerId) {
         if self.members.get(&worker.get()).is_some_and(Member::is_live) {
             let outcome = self.set_live(worker, true);
             self.tell(outcome);
@@ -278,6 +278,7 @@ impl Capture {
     /// A worker is gone with all its processes.
     pub(super) fn forget(&mut self, worker: WorkerId) -> Result<(), SteerError> {
         self.members.remove(&worker.get());
+        self.forget_datagrams(worker);
         let now = self.now;
         let poll = &self.poll;
         let each = self.groups.iter_mut().map(|group| group.leave(worker, now, poll));

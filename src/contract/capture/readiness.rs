@@ -128,7 +128,8 @@ impl Member {
 impl Capture {
     /// When to look again who is ready.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        self.waiting().filter_map(|member| self.ready_at(member)).min()
+        let ready = self.waiting().filter_map(|member| self.ready_at(member));
+        ready.chain(self.datagrams.deadline(self.now, self.is_forking())).min()
     }
 
     /// Says who has become ready.
@@ -227,17 +228,25 @@ impl Capture {
 
     /// The lasting places where a worker listens.
     fn places(&self, worker: WorkerId) -> BTreeSet<Place> {
-        self.places_by(|lane| lane.holder == Some(worker))
+        let mut places = self.places_by(|lane| lane.holder == Some(worker));
+        places.extend(self.datagrams.places(worker));
+        places
     }
 
     /// Those of them that it opened as it started, and not on demand.
     fn opened_at_start(&self, worker: WorkerId) -> BTreeSet<Place> {
-        self.places_by(|lane| lane.holder == Some(worker) && !lane.is_late)
+        let mut places = self.places_by(|lane| lane.holder == Some(worker) && !lane.is_late);
+        places.extend(self.datagrams.opened_at_start(worker));
+        places
     }
 
     fn places_by(&self, has: impl Fn(&Lane) -> bool) -> BTreeSet<Place> {
         let groups = self.groups.iter().filter(|group| group.is_lasting);
-        groups.filter(|group| group.lanes.iter().any(&has)).map(|group| group.place).collect()
+        let places = groups.filter(|group| group.lanes.iter().any(&has)).map(|group| group.place);
+        // One by one, as a set that is collected takes a sort, and that 5 KiB.
+        let mut set = BTreeSet::new();
+        set.extend(places);
+        set
     }
 
     /// The places where a worker must listen, as far as anybody knows.

@@ -1,5 +1,7 @@
 //! The sockets of captured servers, beside those of `LISTEN`: a worker may have both.
 
+use std::time::Duration;
+
 use dutch_master::WorkerId;
 
 use super::Listeners;
@@ -23,6 +25,13 @@ impl Listeners {
 
     pub(super) fn captured_leaves(&mut self, worker: WorkerId) -> Result<(), SteerError> {
         self.capture.as_mut().map_or(Ok(()), |capture| capture.leave(worker))
+    }
+
+    /// Some process has been forked that is no captured worker.
+    pub(crate) fn forked(&mut self, now: Duration) {
+        if let Some(capture) = &mut self.capture {
+            capture.forked(now);
+        }
     }
 
     /// The mark of a worker's connections, whichever of its sockets they came by.

@@ -33,19 +33,24 @@ impl Abi {
     pub(super) const INET: u32 = 2;
     pub(super) const INET6: u32 = 10;
     pub(super) const STREAM: u32 = 1;
+    pub(super) const DATAGRAM: u32 = 2;
     /// `SOCK_NONBLOCK`, and on these architectures `SOCK_CLOEXEC`, are above it.
     pub(super) const KIND_MASK: u32 = 0xf;
     pub(super) const TCP: u32 = 6;
+    pub(super) const UDP: u32 = 17;
     pub(super) const MPTCP: u32 = 262;
     /// `SYS_LISTEN`, the first argument of socketcall(2).
     pub(super) const SOCKETCALL_LISTEN: u32 = 4;
 }
 
-/// A TCP socket as somebody wants it.
+/// A socket as somebody wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "four things, each so or not by itself")]
 pub(crate) struct Wanted {
     /// IPv6, else IPv4.
     pub(crate) is_v6: bool,
+    /// UDP, else TCP.
+    pub(crate) is_datagrams: bool,
     /// `SOCK_NONBLOCK`.
     pub(crate) is_nonblocking: bool,
     /// `SOCK_CLOEXEC`.
@@ -79,6 +84,7 @@ impl Call {
             let flags = second.cast_signed();
             return Asked::Socket(Wanted {
                 is_v6: first == Abi::INET6,
+                is_datagrams: second & Abi::KIND_MASK == Abi::DATAGRAM,
                 is_nonblocking: flags & libc::SOCK_NONBLOCK != 0,
                 is_cloexec: flags & libc::SOCK_CLOEXEC != 0,
             });
@@ -113,7 +119,12 @@ mod tests {
         for (architecture, socket, bind, listen) in
             [(0xc000_003e, 41, 49, 50), (0x4000_0003, 359, 361, 363), (0xc000_00b7, 198, 200, 201)]
         {
-            let wanted = Wanted { is_v6: true, is_nonblocking: false, is_cloexec: true };
+            let wanted = Wanted {
+                is_v6: true,
+                is_datagrams: false,
+                is_nonblocking: false,
+                is_cloexec: true,
+            };
             assert_eq!(call(architecture, socket, 10, 0o2_000_001), Asked::Socket(wanted));
             assert_eq!(call(architecture, bind, 7, 0), Asked::Bind(7));
             assert_eq!(call(architecture, listen, 7, 128), Asked::Listen(7, 128));

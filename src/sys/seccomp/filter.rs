@@ -1,8 +1,8 @@
 //! Which system calls of a worker come to us: a small classic BPF program.
 //!
-//! Only those that make a TCP server: `socket` for a TCP stream, `bind`, `listen`. For every other
-//! call the answer depends on nothing but its number, which the kernel remembers (Linux 5.11), so
-//! that it costs nothing. x32 and foreign architectures pass.
+//! Only those that make a server: `socket` for a TCP stream, or for UDP where that is wanted, `bind`,
+//! `listen`. For every other call the answer depends on nothing but its number, which the kernel
+//! remembers (Linux 5.11), so that it costs nothing. x32 and foreign architectures pass.
 
 use std::fmt;
 
@@ -45,8 +45,8 @@ pub(crate) struct Program(pub(super) Vec<libc::sock_filter>);
 
 impl Program {
     /// Puts it together.
-    pub(crate) fn new() -> Self {
-        Self(program())
+    pub(crate) fn new(datagrams: bool) -> Self {
+        Self(program(datagrams))
     }
 }
 
@@ -56,10 +56,10 @@ impl fmt::Debug for Program {
     }
 }
 
-fn program() -> Vec<libc::sock_filter> {
+fn program(datagrams: bool) -> Vec<libc::sock_filter> {
     let mut program = vec![instruction(LOAD, 0, 0, ARCHITECTURE)];
     for abi in Abi::ALL {
-        let calls = of_abi(abi);
+        let calls = of_abi(abi, datagrams);
         program.push(unless(abi.architecture, u8::try_from(calls.len()).unwrap_or(u8::MAX)));
         program.extend(calls);
     }
@@ -67,8 +67,18 @@ fn program() -> Vec<libc::sock_filter> {
     program
 }
 
+/// What to do with a socket of this kind, where UDP is asked about.
+const UDP: &[libc::sock_filter] = &[
+    unless(Abi::DATAGRAM, 5),
+    instruction(LOAD, 0, 0, PROTOCOL),
+    when(0, 1),
+    unless(Abi::UDP, 1),
+    ASK,
+    ALLOW,
+];
+
 /// What to do with a call of one architecture.
-fn of_abi(abi: &Abi) -> Vec<libc::sock_filter> {
+fn of_abi(abi: &Abi, datagrams: bool) -> Vec<libc::sock_filter> {
     let mut program = vec![instruction(LOAD, 0, 0, NUMBER)];
     if let Some(number) = abi.socketcall {
         // Its arguments are in memory, which we do not read: it is only good to know of a listen.
@@ -80,13 +90,18 @@ fn of_abi(abi: &Abi) -> Vec<libc::sock_filter> {
             ALLOW,
         ]);
     }
-    program.extend([when(abi.bind, 1), unless(abi.listen, 1), ASK, unless(abi.socket, 11)]);
+    let udp: &[libc::sock_filter] = if datagrams { UDP } else { &[] };
+    let (to_end, to_allow) = if datagrams { (17, 14) } else { (11, 8) };
+    program.extend([when(abi.bind, 1), unless(abi.listen, 1), ASK, unless(abi.socket, to_end)]);
     program.extend([
         instruction(LOAD, 0, 0, DOMAIN),
         when(Abi::INET, 1),
-        unless(Abi::INET6, 8),
+        unless(Abi::INET6, to_allow),
         instruction(LOAD, 0, 0, KIND),
         instruction(AND, 0, 0, Abi::KIND_MASK),
+    ]);
+    program.extend_from_slice(udp);
+    program.extend([
         unless(Abi::STREAM, 5),
         instruction(LOAD, 0, 0, PROTOCOL),
         when(0, 2),
@@ -108,8 +123,16 @@ mod tests {
     const I386: u32 = 0x4000_0003;
 
     /// Whether the kernel would ask us.
-    fn asks(architecture: u32, number: u32, [domain, kind, protocol]: [u32; 3]) -> bool {
-        let program = program();
+    fn asks(architecture: u32, number: u32, arguments: [u32; 3]) -> bool {
+        is_asked(&program(false), architecture, number, arguments)
+    }
+
+    fn is_asked(
+        program: &[libc::sock_filter],
+        architecture: u32,
+        number: u32,
+        [domain, kind, protocol]: [u32; 3],
+    ) -> bool {
         let (mut at, mut a) = (0, 0);
         loop {
             let step = program[at];
@@ -142,6 +165,23 @@ mod tests {
                     assert!(asks(architecture, number, [domain, 1, protocol]));
                     assert!(asks(architecture, number, [domain, 1 | flags, protocol]));
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn udp_sockets_of_both_families_are_asked_about_where_that_is_wanted() {
+        let flags = (libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK).cast_unsigned();
+        let with = program(true);
+        for (architecture, number) in [(X86_64, 41), (I386, 359), (0xc000_00b7, 198)] {
+            for (domain, protocol) in [(2, 0), (2, 17), (10, 0), (10, 17)] {
+                let wanted = [domain, 2 | flags, protocol];
+                assert!(is_asked(&with, architecture, number, wanted));
+                assert!(!asks(architecture, number, wanted));
+            }
+            assert!(is_asked(&with, architecture, number, [2, 1, 6]));
+            for other in [[2, 2, 136], [2, 2, 1], [1, 2, 0], [10, 5, 0], [2, 3, 17], [2, 1, 132]] {
+                assert!(!is_asked(&with, architecture, number, other), "{other:?}");
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::sys::{
 
 /// Forks a child that runs `body` below the filter, and exits with what that returns.
 fn below(body: fn() -> i32) -> (Listener, Pid) {
-    let program = Program::new();
+    let program = Program::new(false);
     let (ours, theirs) = pair().unwrap();
     // SAFETY: a test's child; other threads of the test may hold locks, which `body` must not need.
     let child = match unsafe { nix::unistd::fork() }.unwrap() {
@@ -99,6 +99,19 @@ fn a_socket_is_put_in_the_place_of_another() {
     listener.replace(call.id, other.as_fd(), number, false).unwrap();
     listener.reply(call.id, Reply::Done).unwrap();
     assert_eq!(end(child), Some(0));
+}
+
+#[test]
+fn a_call_let_go_on_is_asleep_until_its_thread_runs_and_never_again() {
+    let (mut listener, child) = below(|| i32::from(socket().as_raw_fd() < 0));
+    let call = next(&mut listener);
+    listener.reply(call.id, Reply::Continue).unwrap();
+    // If it is seen asleep, it wakes up.
+    while listener.is_asleep(call.id) {
+        std::thread::yield_now();
+    }
+    assert_eq!(end(child), Some(0));
+    assert!(!listener.is_asleep(call.id));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! TCP sockets that we make for somebody else, and what has become of them since.
+//! TCP and UDP sockets that we make for somebody else, and what has become of them since.
 
 use std::{
     fmt,
@@ -6,8 +6,10 @@ use std::{
     os::fd::{BorrowedFd, OwnedFd},
 };
 
-use nix::sys::socket::getsockopt;
+use nix::sys::socket::{getsockopt, sockopt::BindToDevice};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
+use rustix::io::retry_on_intr;
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 
 use super::BACKLOG;
@@ -20,11 +22,13 @@ pub(crate) struct Place {
     pub(crate) at: SocketAddr,
     /// Whether it is closed to IPv4.
     pub(crate) is_v6only: bool,
+    /// Whether it is UDP's.
+    pub(crate) is_datagrams: bool,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.at)
+        write!(f, "{}{}", if self.is_datagrams { "udp:" } else { "" }, self.at)
     }
 }
 
@@ -41,9 +45,18 @@ pub(crate) enum State {
 
 /// A socket without an address.
 pub(crate) fn make(is_v6: bool, is_nonblocking: bool) -> Result<OwnedFd, Errno> {
+    make_of(SocketType::STREAM, is_v6, is_nonblocking)
+}
+
+/// The same for UDP.
+pub(crate) fn make_for_datagrams(is_v6: bool, is_nonblocking: bool) -> Result<OwnedFd, Errno> {
+    make_of(SocketType::DGRAM, is_v6, is_nonblocking)
+}
+
+fn make_of(kind: SocketType, is_v6: bool, is_nonblocking: bool) -> Result<OwnedFd, Errno> {
     let family = if is_v6 { AddressFamily::INET6 } else { AddressFamily::INET };
     let waits = if is_nonblocking { SocketFlags::NONBLOCK } else { SocketFlags::empty() };
-    Ok(net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | waits, None)?)
+    Ok(net::socket_with(family, kind, SocketFlags::CLOEXEC | waits, None)?)
 }
 
 /// Lets it share its port with others of the kind; before it has one.
@@ -60,7 +73,30 @@ pub(crate) fn unshare(socket: BorrowedFd<'_>) -> Result<(), Errno> {
 pub(crate) fn place(socket: BorrowedFd<'_>) -> Option<Place> {
     let at = SocketAddr::try_from(net::getsockname(socket).ok()?).ok()?;
     let is_v6only = at.is_ipv6() && sockopt::ipv6_v6only(socket).unwrap_or_default();
-    (at.port() != 0).then_some(Place { at, is_v6only })
+    (at.port() != 0).then_some(Place { at, is_v6only, is_datagrams: false })
+}
+
+/// The same for UDP.
+pub(crate) fn datagram_place(socket: BorrowedFd<'_>) -> Option<Place> {
+    place(socket).map(|place| Place { is_datagrams: true, ..place })
+}
+
+/// Whether a UDP socket has one peer only.
+pub(crate) fn is_connected(socket: BorrowedFd<'_>) -> bool {
+    net::getpeername(socket).is_ok_and(|peer| peer.is_some())
+}
+
+/// Whether it hears one network device only: then it shares its port with those of that device.
+pub(crate) fn is_of_device(socket: BorrowedFd<'_>) -> bool {
+    getsockopt(&socket, BindToDevice).is_ok_and(|device| !device.is_empty())
+}
+
+/// Whether datagrams wait to be read, if only empty ones.
+pub(crate) fn has_datagrams(socket: BorrowedFd<'_>) -> bool {
+    const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut polled = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
+    let _ = retry_on_intr(|| poll(&mut polled, Some(&NOW)));
+    polled.iter().any(|it| it.revents().contains(PollFlags::IN))
 }
 
 /// Listens with a queue of the asked length, or of our own if that is longer.
