@@ -123,7 +123,9 @@ def floods():
                 except OSError:
                     pass
 
+    start = time.monotonic()
     server = bound()
+    print("bound after %d" % ((time.monotonic() - start) * 1000), flush=True)
     if slot == "0":
         for _ in range(60):
             threading.Thread(target=fail, daemon=True).start()

@@ -22,10 +22,10 @@ const LOOKS: [Duration; 7] = [
     Duration::from_secs(1),
     UNBOUND,
 ];
-/// After so many looks, others no longer wait for it; after so many, it has failed. Neither if its thread
-/// is asleep.
-const ALONE: usize = 4;
-const FAILED: usize = 5;
+/// For so long after its thread has woken up, others wait for it, which may have had to wait for a
+/// processor once more; after so long, it has failed.
+const ALONE: Duration = Duration::from_millis(40);
+const FAILED: Duration = Duration::from_millis(200);
 /// Who has not called bind by then is a client.
 const UNBOUND: Duration = Duration::from_secs(2);
 
@@ -50,6 +50,8 @@ struct Bind {
     call: u64,
     /// How often we have looked since.
     looks: usize,
+    /// When its thread was first seen awake.
+    awake: Option<Duration>,
     /// Whether others wait for it.
     holds_up: bool,
 }
@@ -69,7 +71,7 @@ impl Newborn {
     pub(super) fn binds(&mut self, call: u64, now: Duration) {
         let _ = born::share(self.socket.as_fd());
         self.since = now;
-        self.bind = Some(Bind { call, looks: 0, holds_up: true });
+        self.bind = Some(Bind { call, looks: 0, awake: None, holds_up: true });
     }
 
     /// When to look again.
@@ -97,8 +99,13 @@ impl Newborn {
             return;
         }
         bind.looks = looks;
-        bind.holds_up = looks < ALONE || (looks < LOOKS.len() && is_asleep(bind.call));
-        if looks >= FAILED && !bind.holds_up {
+        if bind.awake.is_none() && !is_asleep(bind.call) {
+            bind.awake = Some(now);
+        }
+        let awake = bind.awake.map_or(Duration::ZERO, |since| now.saturating_sub(since));
+        let is_over = looks >= LOOKS.len();
+        bind.holds_up = awake < ALONE && !is_over;
+        if awake >= FAILED || is_over {
             // A client's, perhaps, which may get a port of the kernel's yet, of which it must be the only one.
             let _ = born::unshare(self.socket.as_fd());
             self.bind = None;
@@ -126,7 +133,7 @@ mod tests {
         let start = Duration::from_secs(1);
         it.binds(7, start);
         assert!(it.holds_up() && shares(&it));
-        for (millis, holds_up) in [(0, true), (49, true), (50, false)] {
+        for (millis, holds_up) in [(0, true), (1, true), (10, true), (50, false)] {
             it.look(start + Duration::from_millis(millis), |_| false);
             assert_eq!(it.holds_up(), holds_up, "{millis} ms");
         }
