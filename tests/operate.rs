@@ -25,6 +25,8 @@ mod secrets;
 mod shells;
 #[path = "operate/strangers.rs"]
 mod strangers;
+#[path = "operate/stuck.rs"]
+mod stuck;
 #[path = "operate/terminal.rs"]
 mod terminal;
 #[path = "operate/unopened.rs"]

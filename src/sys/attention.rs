@@ -1,19 +1,19 @@
-//! Who of a process group has a socket and waits on it, read from a directory handle of /proc.
+//! Who of a process group has a socket and waits on it, read from /proc by a child of ours.
 //!
 //! What is seen is one moment. A thread in poll(2) or select(2), on the CPU or hidden from us may
 //! wait on anything; one in any other call waits on what that call names. Any process may vanish at
 //! any moment, and what can't be read within bounds is not known.
 
-use std::{collections::BTreeMap, io::Read};
+use std::{collections::BTreeMap, io::Read, os::fd::AsFd};
 
 use cap_std::fs::Dir;
 
-use super::{Pid, proc};
+use super::{Pid, ask, host, proc};
 
 /// Processes of one group that are looked at.
 const MOST_PROCESSES: usize = 16;
 /// Descriptors of one process, and threads.
-const MOST_ENTRIES: usize = 2048;
+const MOST_ENTRIES: usize = 4096;
 /// Epoll sets of one process; of one with more, nothing is known.
 const MOST_SETS: usize = 16;
 /// An environment has at most 2 MiB; ours stands at its end.
@@ -47,8 +47,58 @@ pub(crate) struct Holder {
     pub(crate) attention: Vec<Attention>,
 }
 
-/// Every process of a group; nothing where one of them hides from us, or where they are too many.
-pub(crate) fn group(proc: &Dir, group: Pid, sockets: &[u64]) -> Option<Vec<Holder>> {
+/// How it is told from child to parent.
+const LETTERS: [(char, Attention); 4] = [
+    ('a', Attention::Absent),
+    ('e', Attention::Elsewhere),
+    ('u', Attention::Unknown),
+    ('w', Attention::Waits),
+];
+
+impl Holder {
+    fn told(&self) -> String {
+        let number = |pid: Option<Pid>| pid.map_or(0, Pid::get);
+        let Self { pid, parent, name, listen_pid, attention } = self;
+        let letter = |one: &Attention| LETTERS.iter().find(|(_, other)| other == one);
+        let letters: String = attention.iter().filter_map(letter).map(|(one, _)| *one).collect();
+        format!("{pid} {} {} {letters} {name}\0", number(*parent), number(*listen_pid))
+    }
+
+    fn heard(told: &str) -> Option<Self> {
+        let mut words = told.splitn(5, ' ');
+        let mut number = || words.next()?.parse().ok();
+        let (pid, parent, listen_pid) = (Pid::new(number()?)?, number()?, number()?);
+        let letter = |one| LETTERS.iter().find(|(other, _)| *other == one);
+        let attention = words.next()?.chars().filter_map(letter).map(|(_, one)| *one).collect();
+        let (parent, listen_pid) = (Pid::new(parent), Pid::new(listen_pid));
+        Some(Self { pid, parent, name: words.next()?.to_owned(), listen_pid, attention })
+    }
+}
+
+/// Every process of a group; none where one of them hides from us, or where they are too many.
+pub(crate) fn group(group: Pid, sockets: &[u64]) -> Vec<Holder> {
+    let look = |proc: &Dir| {
+        let found = look(proc, group, sockets).unwrap_or_default();
+        found.iter().map(Holder::told).collect::<String>().into_bytes()
+    };
+    let told = ask::ask(group.number(), look).unwrap_or_default();
+    String::from_utf8_lossy(&told).split('\0').filter_map(Holder::heard).collect()
+}
+
+/// Whether an epoll set of a process waits for this socket, as far as we may know; nothing where it can't
+/// be told in time. Any of its threads stands for it.
+pub(crate) fn is_polled(thread: u32, socket: impl AsFd) -> Option<bool> {
+    let inode = host::inode(socket);
+    let look = |proc: &Dir| {
+        let pid = i32::try_from(thread).ok().and_then(Pid::new);
+        let own = pid.and_then(|pid| descriptors(proc, pid));
+        let is_it = own.is_some_and(|own| own.watched.iter().any(|one| Some(*one) == inode));
+        vec![is_it.into()]
+    };
+    ask::ask(thread, look).map(|told| told == [1])
+}
+
+fn look(proc: &Dir, group: Pid, sockets: &[u64]) -> Option<Vec<Holder>> {
     let mut found = Vec::new();
     for pid in proc::pids(proc) {
         let Some(stat) = proc::stat_of(proc, pid).filter(|stat| stat.group == group) else {

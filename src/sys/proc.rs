@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, io::Read, time::Duration};
 
 use cap_std::fs::Dir;
 
-use super::Pid;
+use super::{Pid, ask};
 
 /// `USER_HZ`, the unit of times in /proc: 100 on every architecture that Rust runs Linux on.
 const TICK: Duration = Duration::from_millis(10);
@@ -53,10 +53,16 @@ pub(crate) fn groups(proc: &Dir, groups: &[Pid]) -> Vec<Usage> {
     groups.iter().map(|group| sums.get(group).copied().unwrap_or_default()).collect()
 }
 
-/// The first word of a process's command line: of a script, its interpreter. Nothing when it is gone.
+/// The first word of a process's command line: of a script, its interpreter. Nothing when it is gone;
+/// the kernel's name for it where the command line can't be read in time.
 pub(crate) fn program(proc: &Dir, pid: Pid) -> Option<String> {
-    let words = read(proc, pid, "cmdline")?;
-    words.split('\0').next().filter(|word| !word.is_empty()).map(str::to_owned)
+    let look = |proc: &Dir| {
+        let words = read(proc, pid, "cmdline").unwrap_or_default();
+        words.split('\0').next().unwrap_or_default().as_bytes().to_vec()
+    };
+    let name = stat_of(proc, pid)?.name;
+    let Some(word) = ask::ask(pid.number(), look) else { return Some(name) };
+    String::from_utf8(word).ok().filter(|word| !word.is_empty())
 }
 
 /// How many connections the kernel has dropped because an accept queue was full, in our network namespace.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use rustix::process::WaitOptions;
 
-use super::{Errno, Pid};
+use super::{Errno, Pid, ask};
 
 /// How a process ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,11 @@ impl fmt::Debug for ExitStatus {
 
 /// The next dead child, if there is one now. Call it until it says None: one SIGCHLD may stand for many.
 pub(crate) fn reap() -> Option<(Pid, ExitStatus)> {
-    died(rustix::process::wait(WaitOptions::NOHANG))
+    let dead = died(rustix::process::wait(WaitOptions::NOHANG));
+    if dead.is_none() {
+        ask::sweep();
+    }
+    dead
 }
 
 /// The same for one child only, leaving the others to be reaped elsewhere.

@@ -11,6 +11,7 @@ use super::{
     place::{Group, Lane, Share, let_go},
 };
 use crate::sys::{
+    attention,
     diag::{self, Tag},
     holds,
     poll::Interest,
@@ -198,8 +199,13 @@ impl Capture {
         let member = self.members.get_mut(&worker.get())?;
         member.looks = member.looks.saturating_add(1);
         // In its stead another would be deaf: it is not what the worker's epoll set waits for.
-        let is_ours = member.looks <= LOOKS && !holds::is_polled(call.thread, held.socket.as_fd());
-        is_ours.then_some(left)
+        let is_polled = (member.looks <= LOOKS)
+            .then(|| attention::is_polled(call.thread, &held.socket))
+            .flatten();
+        if is_polled.is_none() {
+            member.looks = LOOKS;
+        }
+        (is_polled == Some(false)).then_some(left)
     }
 
     /// Gives a worker a socket that was left; nothing that waits there is lost.

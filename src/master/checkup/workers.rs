@@ -154,13 +154,13 @@ impl Master {
         let is_given = matches!(self.kit.kind, Kind::Systemd | Kind::Plain);
         let child = self.children.get(view.worker);
         let child = child.filter(|child| is_given && child.is_program() && child.has_process());
-        let (Some(child), Some(proc)) = (child, self.capacity.proc()) else { return Vec::new() };
+        let Some(child) = child else { return Vec::new() };
         let given = self.listeners.passed(view.worker);
         let sockets: Option<Vec<u64>> = given.iter().map(|(_, fd)| host::inode(fd)).collect();
         // Who answers somebody has no time to wait for others.
         let busy = census.and_then(|all| self.listeners.connections(view.worker, all));
         let sockets = sockets.filter(|sockets| !sockets.is_empty() && busy.unwrap_or(0) == 0);
-        let holders = sockets.and_then(|sockets| attention::group(proc, child.pid(), &sockets));
+        let holders = sockets.map(|sockets| attention::group(child.pid(), &sockets));
         let holders = holders.unwrap_or_default();
         let causes = given.iter().enumerate().filter_map(|(index, (passed, _))| {
             let (cause, is_sure) = cause(&holders, index)?;

@@ -8,7 +8,11 @@ use std::{
 };
 
 use super::*;
-use crate::sys::host;
+use crate::sys::{
+    host,
+    poll::{Interest, Poll},
+    testing::alone,
+};
 
 /// A shell in a group of its own, whose standard input is a listener, once it runs this.
 fn shell(script: &str, listener: &TcpListener) -> Child {
@@ -23,8 +27,7 @@ fn shell(script: &str, listener: &TcpListener) -> Child {
 }
 
 fn seen(child: &Child, sockets: &[u64]) -> Vec<Holder> {
-    let proc = Dir::open_ambient_dir("/proc", cap_std::ambient_authority()).unwrap();
-    group(&proc, Pid::new(child.id().try_into().unwrap()).unwrap(), sockets).unwrap()
+    group(Pid::new(child.id().try_into().unwrap()).unwrap(), sockets)
 }
 
 /// Until what was started has come to rest.
@@ -97,4 +100,37 @@ fn what_the_kernel_writes_is_understood_and_anything_else_may_be_anything() {
     let line = "tfd:        5 events:       19 data:                5  pos:0 ino:12af sdev:8";
     assert_eq!(watched(line), Some(0x12af));
     assert_eq!((watched("pos: 0"), watched("tfd: 5 ino:x")), (None, None));
+}
+
+#[test]
+fn what_a_child_tells_of_a_process_is_what_it_has_seen() {
+    let attention = LETTERS.map(|(_, one)| one).to_vec();
+    let name = "a b\n) 7".to_owned();
+    let (pid, parent) = (Pid::own(), Pid::new(7));
+    for listen_pid in [None, Pid::new(i32::MAX)] {
+        let (name, attention) = (name.clone(), attention.clone());
+        let one = Holder { pid, parent, name, listen_pid, attention };
+        assert_eq!(Holder::heard(one.told().trim_end_matches('\0')), Some(one));
+    }
+    for told in ["", "0 1 2 a x", "1 2 3 a", "x 1 2 a x"] {
+        assert_eq!(Holder::heard(told), None, "{told}");
+    }
+}
+
+#[test]
+fn a_socket_that_an_epoll_set_waits_for_is_polled_and_others_are_not() {
+    alone(
+        "sys::attention::tests::a_socket_that_an_epoll_set_waits_for_is_polled_and_others_are_not",
+        || {
+            let own = Pid::own().number();
+            let one = TcpListener::bind("127.0.0.1:0").unwrap();
+            let other = TcpListener::bind("127.0.0.1:0").unwrap();
+            let poll = Poll::new().unwrap();
+            poll.add(&one, 7, Interest::Read).unwrap();
+            assert_eq!((is_polled(own, &one), is_polled(own, &other)), (Some(true), Some(false)));
+            poll.remove(&one).unwrap();
+            assert_eq!(is_polled(own, &one), Some(false));
+            assert_eq!(is_polled(0, &one), Some(false));
+        },
+    );
 }
