@@ -27,5 +27,7 @@ mod load;
 mod places;
 #[path = "capture/rolls.rs"]
 mod rolls;
+#[path = "capture/shared.rs"]
+mod shared;
 #[path = "capture/udp.rs"]
 mod udp;

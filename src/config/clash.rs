@@ -34,9 +34,6 @@ fn balance(config: &Config) -> Clash {
         (Balance::RoundRobin(_), _) => {
             Some(("BALANCE", "only CONTRACT=node hands out connections".to_owned()))
         }
-        (Balance::Shared, ContractChoice::Capture) => {
-            Some(("BALANCE", "CONTRACT=capture knows slots only".to_owned()))
-        }
         (Balance::Slot, ContractChoice::Node) => {
             Some(("BALANCE", "CONTRACT=node knows round-robin and shared".to_owned()))
         }

@@ -6,6 +6,9 @@
 //!   listen() ─▶ done here: the worker's socket joins its place    (Group), or an old one comes back
 //! ```
 //!
+//! Where workers are to share one queue (`BALANCE=shared`), a place has one listening socket, which
+//! `listen()` puts in the stead of the worker's own; each worker's lane has a copy of it.
+//!
 //! No memory of a worker is read, so that nothing here needs a right on it, and nothing can change
 //! under our hands. What we do not know, the kernel does as if we were not there. The hands have a
 //! poll set of their own: when that is readable, call [`Capture::turn`].
@@ -63,6 +66,8 @@ pub(crate) enum News {
     Closed(String),
     /// Something for the log.
     Remark(WorkerId, &'static str),
+    /// It would not hear the listener that all share, here.
+    Deaf(WorkerId, String),
     /// Connections can't be steered.
     Astray(SteerError),
 }
@@ -71,6 +76,8 @@ pub(crate) enum News {
 #[derive(Debug)]
 pub(crate) struct Capture {
     program: Program,
+    /// Whether all share one socket in a place.
+    is_shared: bool,
     poll: Poll,
     members: BTreeMap<u64, Member>,
     groups: Vec<Group>,
@@ -120,10 +127,11 @@ pub(crate) struct Newcomer {
 
 impl Capture {
     /// Nobody yet. `must_listen`: a worker that never does is not ready, however long it lives.
-    /// `datagrams`: UDP, too.
-    pub(crate) fn new(must_listen: bool, datagrams: bool) -> Result<Self, Errno> {
+    /// `datagrams`: UDP, too. `is_shared`: all have one queue in a place.
+    pub(crate) fn new(must_listen: bool, datagrams: bool, is_shared: bool) -> Result<Self, Errno> {
         Ok(Self {
-            program: Program::new(datagrams),
+            program: Program::new(datagrams, is_shared),
+            is_shared,
             poll: Poll::new()?,
             members: BTreeMap::new(),
             groups: Vec::new(),
@@ -221,9 +229,14 @@ impl Capture {
         self.forget(worker)
     }
 
-    /// The mark of a worker's connections.
+    /// Whether workers have sockets of their own.
+    pub(crate) fn has_lanes(&self) -> bool {
+        !self.is_shared
+    }
+
+    /// The mark of a worker's connections, where they can be told from others'.
     pub(crate) fn tag(&self, worker: WorkerId) -> Option<Tag> {
-        Some(self.members.get(&worker.get())?.tag)
+        Some(self.members.get(&worker.get()).filter(|_| !self.is_shared)?.tag)
     }
 
     /// How many workers have this mark.
@@ -246,8 +259,9 @@ impl Capture {
     /// Where workers listen, with the queues of all together.
     pub(crate) fn queues(&self) -> impl Iterator<Item = (String, Option<AcceptQueue>)> {
         let datagrams = self.datagrams.names().map(|name| (name, None));
-        let lasting = self.groups.iter().filter(|group| group.is_lasting).map(|group| {
-            let queues = group.lanes.iter().filter_map(Lane::queue);
+        let count = if self.is_shared { 1 } else { usize::MAX };
+        let lasting = self.groups.iter().filter(|group| group.is_lasting).map(move |group| {
+            let queues = group.lanes.iter().take(count).filter_map(Lane::queue);
             let sum = queues.reduce(|sum, queue| AcceptQueue {
                 length: sum.length.saturating_add(queue.length),
                 limit: sum.limit.saturating_add(queue.limit),

@@ -147,7 +147,8 @@ fn capture(config: &Config, choice: &Choice) -> Result<Option<Capture>, Refusal>
     // Who asks for capture, or for READY=listening, has servers.
     let has_servers =
         config.contract == ContractChoice::Capture || config.ready == Ready::Listening;
-    let capture = Capture::new(has_servers, config.capture_udp);
+    let is_shared = config.balance == Balance::Shared;
+    let capture = Capture::new(has_servers, config.capture_udp, is_shared);
     capture.map(Some).map_err(software("nothing can be captured"))
 }
 

@@ -47,6 +47,11 @@ impl Master {
                 News::Remark(id, remark) => {
                     info!(target: "worker", worker = id.get(), remark, "worker remarked");
                 }
+                News::Deaf(id, address) => {
+                    let problem = "it polls its socket before it listens: it would not hear the one that all share";
+                    let remedy = "DUTCH_MASTER_BALANCE=slot";
+                    warn!(target: "worker", worker = id.get(), address, problem, remedy, "worker refused a listener");
+                }
                 News::Astray(error) => {
                     warn!(target: "listener", %error, "connections can't be steered");
                 }

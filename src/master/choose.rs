@@ -85,9 +85,6 @@ fn captured_or_plain(
     path: Option<&OsStr>,
     probe: &dyn Fn() -> Result<Ability, Obstacle>,
 ) -> Choice {
-    if config.balance == Balance::Shared {
-        return Choice::of(Kind::Plain, "LISTEN is not set, and BALANCE=shared");
-    }
     if gains_rights(config, path) {
         let why = "LISTEN is not set, and capture would keep the program from gaining rights";
         return Choice::of(Kind::Plain, why);

@@ -133,7 +133,7 @@ impl Listeners {
 
     /// Whether workers have sockets of their own.
     pub(crate) fn has_lanes(&self) -> bool {
-        self.capture.is_some() || self.lends_lanes()
+        self.capture.as_ref().is_some_and(Capture::has_lanes) || self.lends_lanes()
     }
 
     fn lends_lanes(&self) -> bool {

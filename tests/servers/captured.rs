@@ -23,9 +23,12 @@ struct Server {
     is_known: bool,
     /// Sends it load, where that is not the strict client.
     client: Option<&'static str>,
+    /// Whether all workers share one queue: it must stop gracefully.
+    is_shared: bool,
 }
 
-const HTTP: Server = Server { command: "", path: "/?id={id}", is_known: true, client: None };
+const HTTP: Server =
+    Server { command: "", path: "/?id={id}", is_known: true, client: None, is_shared: false };
 
 // Its listing of a directory names the whole path that was asked for; in this one its threads stand.
 const PYTHON: Server = Server {
@@ -43,6 +46,7 @@ impl Server {
             .options("-e PYTHONPATH=/srv/python:/srv -e PYTHONDONTWRITEBYTECODE=1 -w /srv")
             .set("CONTRACT", "capture")
             .set("WORKERS", "2")
+            .set("BALANCE", if self.is_shared { "shared" } else { "slot" })
     }
 
     #[track_caller]
@@ -53,7 +57,8 @@ impl Server {
     #[track_caller]
     fn loses_nothing_as(&self, setup: &Setup, workers: usize, rolls: u32) {
         let container = setup.ready();
-        assert_eq!(listeners(&container), workers, "{}", container.tail());
+        let sockets = if self.is_shared { 1 } else { workers };
+        assert_eq!(listeners(&container), sockets, "{}", container.tail());
         let load = self.load(&container);
         for generation in 2..2 + rolls {
             container.signal("SIGUSR2");
@@ -67,7 +72,7 @@ impl Server {
             count("worker starting") == count("worker exited") + workers
         });
         self.judge(&load.finish(), &container, rolls);
-        assert_eq!(listeners(&container), workers, "{}", container.tail());
+        assert_eq!(listeners(&container), sockets, "{}", container.tail());
         assert_eq!(container.stop().0, 0, "{}", container.tail());
     }
 
@@ -109,7 +114,7 @@ fn number(name: &str, usual: u32) -> u32 {
     env::var(name).map_or(usual, |text| text.parse().expect("a number"))
 }
 
-/// How many sockets listen on the port, each of them one worker's.
+/// How many sockets listen on the port, each of them one worker's unless all share one.
 #[track_caller]
 fn listeners(container: &Container) -> usize {
     let port = ADDRESS.rsplit(':').next().and_then(|port| port.parse::<u16>().ok()).unwrap();
@@ -160,6 +165,16 @@ servers! {
     node_without_cluster_loses_nothing: NODE;
     captured_puma_loses_nothing: Server {
         command: "puma --threads 4:4 --bind tcp://127.0.0.1:8000 /srv/config.ru", ..HTTP
+    };
+    gunicorn_with_sync_workers_on_a_shared_captured_queue_loses_nothing: Server {
+        command: "/usr/bin/python3 -m gunicorn --bind 127.0.0.1:8000 app:wsgi",
+        is_shared: true,
+        ..HTTP
+    };
+    puma_on_a_shared_captured_queue_loses_nothing: Server {
+        command: "puma --threads 4:4 --bind tcp://127.0.0.1:8000 /srv/config.ru",
+        is_shared: true,
+        ..HTTP
     };
     the_server_of_php_loses_nothing: Server {
         command: "/usr/bin/php -S 127.0.0.1:8000 /srv/index.php", ..HTTP

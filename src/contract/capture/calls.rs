@@ -2,6 +2,8 @@
 
 use std::os::fd::AsFd;
 
+use dutch_master::WorkerId;
+
 use super::{
     Capture, News, Source,
     held::Held,
@@ -18,6 +20,9 @@ use crate::sys::{
 impl Capture {
     pub(super) fn answer(&mut self, number: u64, call: &Call) {
         let asked = call.asked();
+        if let Asked::Shutdown(fd) = asked {
+            return self.on_shutdown(number, call, fd);
+        }
         if asked != Asked::Other && !self.shares_network(call) {
             return self.unreachable(number, call);
         }
@@ -31,7 +36,7 @@ impl Capture {
             Asked::ListenUnseen => {
                 self.unseen(number, call, "it listens by socketcall(2), unseen by us");
             }
-            Asked::Other => self.reply(number, call, Reply::Continue),
+            Asked::Shutdown(_) | Asked::Other => self.reply(number, call, Reply::Continue),
         }
     }
 
@@ -79,19 +84,19 @@ impl Capture {
         // Whoever has ended before is out of the kernel's order, in which this one comes last. Calls
         // that are seen here wait at their doors still.
         self.hear_sockets();
+        let is_shared = self.is_shared;
         let Some(member) = self.members.get_mut(&number) else { return };
         let worker = member.newcomer.worker;
         let held = member.nursery.take(fd, call.thread);
         let held = self.unless_overwritten(held, fd, call);
         let place = held.as_ref().and_then(|held| born::place(held.socket.as_fd()));
         let Some((held, place)) = self.unless_unbound(held, place) else {
-            let mut lanes = self.groups.iter_mut().filter_map(|group| group.lane_of(worker));
-            let is_same = |lane: &&mut Lane| {
-                lane.number == Some(fd)
-                    && holds::has_open(call.thread, fd, lane.socket.as_fd()) != Some(false)
-            };
-            let same = lanes.find(is_same);
-            return match same.map(|lane| born::listen(lane.socket.as_fd(), backlog)) {
+            let same = self.lane_under(worker, call, fd).map(|lane| {
+                // Shared with others, it was never shut.
+                lane.is_deaf &= !is_shared;
+                born::listen(lane.socket.as_fd(), backlog)
+            });
+            return match same {
                 Some(Ok(())) => self.reply(number, call, Reply::Done),
                 Some(Err(errno)) => self.reply(number, call, Reply::Failed(errno)),
                 None => self.unseen(number, call, "it listens where we do not see it"),
@@ -99,6 +104,20 @@ impl Capture {
         };
         let reply = self.seat(worker, call, place, held, fd, backlog);
         self.reply(number, call, reply);
+    }
+
+    /// The socket of a worker's that listens under a number, unless that means another one since.
+    pub(super) fn lane_under(
+        &mut self,
+        worker: WorkerId,
+        call: &Call,
+        fd: i32,
+    ) -> Option<&mut Lane> {
+        let mut lanes = self.groups.iter_mut().flat_map(|group| group.lanes_of(worker));
+        lanes.find(|lane| {
+            lane.number == Some(fd)
+                && holds::has_open(call.thread, fd, lane.socket.as_fd()) != Some(false)
+        })
     }
 
     /// A number may mean another socket since, by dup2(2): that is the worker's affair alone.

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::sys::{
     poll::Interest,
+    seccomp::{Call, Reply},
     sockets::born::{self, State},
 };
 
@@ -37,6 +38,9 @@ impl Capture {
         let is_lost = |lane: &Lane| {
             lane.serial == serial && born::state(lane.socket.as_fd()) != Ok(State::Listens)
         };
+        if self.is_shared && self.listens_again(is_lost) {
+            return;
+        }
         let lost = self.groups.iter_mut().find(|group| group.lanes.iter().any(is_lost));
         let Some((lane, outcome)) = lost.and_then(|group| group.lose(serial)) else { return };
         self.tell(outcome);
@@ -48,6 +52,31 @@ impl Capture {
         {
             self.news.push(News::Event(worker, WorkerEvent::Disconnected));
         }
+    }
+
+    /// A socket that all share was shut by one, in a way that we did not see: it goes on for the others.
+    fn listens_again(&self, is_lost: impl Fn(&Lane) -> bool) -> bool {
+        let mut lanes = self.groups.iter().flat_map(|group| &group.lanes);
+        lanes
+            .find(|lane| is_lost(lane))
+            .is_some_and(|lane| born::listen(lane.socket.as_fd(), 0).is_ok())
+    }
+
+    /// A worker shuts a socket down, where listeners are shared: that one stays open for the others.
+    pub(super) fn on_shutdown(&mut self, number: u64, call: &Call, fd: i32) {
+        let Some(member) = self.members.get(&number) else { return };
+        let (worker, is_live) = (member.newcomer.worker, member.is_live());
+        let Some(lane) = self.lane_under(worker, call, fd) else {
+            return self.reply(number, call, Reply::Continue);
+        };
+        lane.is_deaf = true;
+        let mut lanes = self.groups.iter_mut().flat_map(|group| group.lanes_of(worker));
+        let is_over = is_live && lanes.all(|lane| lane.is_deaf);
+        drop(lanes);
+        if is_over {
+            self.news.push(News::Event(worker, WorkerEvent::Disconnected));
+        }
+        self.reply(number, call, Reply::Done);
     }
 
     /// A socket that does not listen any more: its worker may let it listen again.

@@ -11,7 +11,7 @@ use super::{
     place::{Group, Lane, Share, let_go},
 };
 use crate::sys::{
-    attention,
+    Errno, attention,
     diag::{self, Tag},
     holds,
     poll::Interest,
@@ -24,6 +24,9 @@ use dutch_master::WorkerId;
 /// How often the descriptors of one worker are looked at, for we wait meanwhile; after that its sockets
 /// are its own.
 const LOOKS: u16 = 16;
+
+/// `EOPNOTSUPP`.
+const UNSUPPORTED: i32 = 95;
 
 /// How a worker's calls come to us.
 #[derive(Debug)]
@@ -94,6 +97,18 @@ impl Member {
     pub(super) fn is_live(&self) -> bool {
         self.standing == Standing::Lives
     }
+
+    /// Whether it waits for a socket, as far as may be known.
+    fn polls(&mut self, call: &Call, held: &Held) -> Option<bool> {
+        self.looks = self.looks.saturating_add(1);
+        let is_polled = (self.looks <= LOOKS)
+            .then(|| attention::is_polled(call.thread, &held.socket))
+            .flatten();
+        if is_polled.is_none() {
+            self.looks = LOOKS;
+        }
+        is_polled
+    }
 }
 
 impl Capture {
@@ -111,6 +126,10 @@ impl Capture {
         let Some(member) = self.members.get_mut(&number) else { return Reply::Continue };
         member.listened = Some(self.now);
         let (tag, is_late) = (member.tag, self.opens_late(worker, &place));
+        if self.would_be_deaf(worker, call, place, &held) {
+            let_go(&held.socket, &self.poll);
+            return Reply::Failed(Errno(UNSUPPORTED));
+        }
         if let Some(serial) = self.left_for(worker, call, place, &held)
             && self.take_over(worker, call, serial, fd, &held)
         {
@@ -123,12 +142,10 @@ impl Capture {
         }
         // Without marks a drain waits for a while and no longer.
         let _ = diag::set_tag(held.socket.as_fd(), tag);
-        if let Err(errno) = born::listen(held.socket.as_fd(), backlog) {
-            let_go(&held.socket, &self.poll);
-            return Reply::Failed(errno);
-        }
-        let token = Source::Socket(held.serial).token();
-        let _ = self.poll.modify(&held.socket, token, Interest::Hangup);
+        let held = match self.opened(worker, call, place, held, fd, backlog) {
+            Ok(held) => held,
+            Err(errno) => return Reply::Failed(errno),
+        };
         let lane = Lane {
             serial: held.serial,
             socket: held.socket,
@@ -142,12 +159,71 @@ impl Capture {
             is_deaf: false,
             left: self.now,
         };
+        self.add(worker, place, lane);
+        Reply::Done
+    }
+
+    fn add(&mut self, worker: WorkerId, place: Place, lane: Lane) {
         let outcome = self.join(place, lane);
         self.news.push(News::Grown);
         self.tell(outcome);
         self.grown(worker);
         self.bound_passing(worker);
-        Reply::Done
+    }
+
+    /// Lets a worker listen: on its own socket, or on the one that all share.
+    fn opened(
+        &self,
+        worker: WorkerId,
+        call: &Call,
+        place: Place,
+        mut held: Held,
+        fd: i32,
+        backlog: i32,
+    ) -> Result<Held, Errno> {
+        let_go(&held.socket, &self.poll);
+        if let Some(common) = self.put_common(worker, call, place, fd, &held)? {
+            held.socket = common;
+        }
+        born::listen(held.socket.as_fd(), backlog)?;
+        let token = Source::Socket(held.serial).token();
+        let _ = self.poll.add(&held.socket, token, Interest::Hangup);
+        Ok(held)
+    }
+
+    /// Where all share one socket, and somebody has it already: puts it in the place of the worker's
+    /// own. Returns a copy of it.
+    fn put_common(
+        &self,
+        worker: WorkerId,
+        call: &Call,
+        place: Place,
+        fd: i32,
+        held: &Held,
+    ) -> Result<Option<OwnedFd>, Errno> {
+        let group = self.groups.iter().find(|group| group.is_shared && group.place == place);
+        let Some(lane) = group.and_then(|group| group.lanes.first()) else { return Ok(None) };
+        let door = self.members.get(&worker.get()).map(|member| &member.door);
+        let Some(Door::Open(door)) = door else { return Ok(None) };
+        let common = lane.socket.try_clone()?;
+        born::wait_alike(common.as_fd(), held.socket.as_fd());
+        door.replace(call.id, common.as_fd(), fd, held.is_cloexec)?;
+        Ok(Some(common))
+    }
+
+    /// Whether a worker waits for a socket in whose stead it would get the one that all share. It would
+    /// be taken for ready, its predecessor told to go, and in the end nobody would accept.
+    fn would_be_deaf(&mut self, worker: WorkerId, call: &Call, place: Place, held: &Held) -> bool {
+        let is_common = |group: &Group| group.place == place && !group.lanes.is_empty();
+        if !self.is_shared || !self.groups.iter().any(is_common) {
+            return false;
+        }
+        let Some(member) = self.members.get_mut(&worker.get()) else { return false };
+        let is_deaf = member.polls(call, held) == Some(true);
+        if is_deaf {
+            self.news.push(News::Deaf(worker, place.to_string()));
+        }
+        is_deaf
     }
 
     /// One socket more than we keep: where a worker has one already, it gets that. Else the kernel may
@@ -196,16 +272,12 @@ impl Capture {
             return Some(own.serial);
         }
         let left = group.orphan(self.now)?.serial;
-        let member = self.members.get_mut(&worker.get())?;
-        member.looks = member.looks.saturating_add(1);
-        // In its stead another would be deaf: it is not what the worker's epoll set waits for.
-        let is_polled = (member.looks <= LOOKS)
-            .then(|| attention::is_polled(call.thread, &held.socket))
-            .flatten();
-        if is_polled.is_none() {
-            member.looks = LOOKS;
+        if self.is_shared {
+            return Some(left);
         }
-        (is_polled == Some(false)).then_some(left)
+        let member = self.members.get_mut(&worker.get())?;
+        // In its stead another would be deaf: it is not what the worker's epoll set waits for.
+        (member.polls(call, held) == Some(false)).then_some(left)
     }
 
     /// Gives a worker a socket that was left; nothing that waits there is lost.
@@ -230,6 +302,8 @@ impl Capture {
         lane.is_late = member.is_late(self.now) && (lane.is_late || lane.holder != Some(worker));
         (lane.thread, lane.is_cloexec) = (held.thread, held.is_cloexec);
         lane.pass_to(Some((worker, fd)));
+        // What the worker itself has shut is open again.
+        lane.is_deaf &= !self.is_shared;
         true
     }
 
@@ -244,7 +318,8 @@ impl Capture {
         let number = self.next_group;
         self.next_group = number.saturating_add(1);
         let (lanes, guests) = (Vec::new(), Vec::new());
-        let mut group = Group { number, place, lanes, guests, is_lasting };
+        let is_shared = self.is_shared;
+        let mut group = Group { number, place, lanes, guests, is_lasting, is_shared };
         let outcome = group.join(lane);
         self.groups.push(group);
         self.news.push(News::Opened(place.to_string()));

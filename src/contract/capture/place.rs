@@ -108,6 +108,8 @@ pub(super) struct Group {
     pub(super) guests: Vec<Guest>,
     /// Whether another worker can be expected here: the port was not chosen by the kernel.
     pub(super) is_lasting: bool,
+    /// All lanes have one socket.
+    pub(super) is_shared: bool,
 }
 
 impl Group {
@@ -129,6 +131,9 @@ impl Group {
     /// Whose queue a new worker should take over, if anybody's. Where somebody may accept still, only
     /// if nobody does.
     pub(super) fn orphan(&mut self, now: Duration) -> Option<&mut Lane> {
+        if self.is_shared {
+            return self.lanes.iter_mut().find(|lane| lane.holder.is_none());
+        }
         let is_due = |lane: &&mut Lane| {
             let is_young = now.saturating_sub(lane.left) < SETTLED;
             let is_free = lane.holder.is_none();
@@ -184,12 +189,30 @@ impl Group {
         if !has_left {
             return Ok(());
         }
+        if self.is_shared {
+            self.thin_out(poll);
+        }
         self.aim()?;
         self.sweep(now, poll)
     }
 
+    /// Of lanes that nobody holds, one is enough to keep the socket that all share.
+    fn thin_out(&mut self, poll: &Poll) {
+        let mut is_kept = self.lanes.iter().any(|lane| lane.holder.is_some());
+        self.lanes.retain(|lane| {
+            let stays = lane.holder.is_some() || !std::mem::replace(&mut is_kept, true);
+            if !stays {
+                let_go(&lane.socket, poll);
+            }
+            stays
+        });
+    }
+
     /// Closes what nobody holds and nothing waits for.
     pub(super) fn sweep(&mut self, now: Duration, poll: &Poll) -> Result<(), SteerError> {
+        if self.is_shared {
+            return Ok(());
+        }
         for lane in self.lanes.iter_mut().filter(|lane| lane.is_aimed) {
             lane.left = now;
         }
@@ -264,7 +287,8 @@ impl Group {
     }
 
     fn attach(&self, lanes: &[u32]) -> Result<(), SteerError> {
-        let Some(first) = self.lanes.first() else { return Ok(()) };
+        let first = self.lanes.first().filter(|_| !self.is_shared);
+        let Some(first) = first else { return Ok(()) };
         let of_serial = |guest: &Guest| {
             let mut counted = (0..).zip(&self.lanes);
             let found = counted.find(|(_, lane)| lane.short() == guest.lane);

@@ -29,9 +29,9 @@ pub(crate) struct Queue {
 }
 
 impl Capture {
-    /// Every socket in a lasting place.
+    /// Every socket in a lasting place; none of those that all share, as whoever is free accepts there.
     pub(crate) fn sockets(&self) -> impl Iterator<Item = (usize, usize, BorrowedFd<'_>)> {
-        self.groups.iter().filter(|group| group.is_lasting).flat_map(|group| {
+        self.in_lanes().flat_map(|group| {
             let socket = |lane| (group.number, serial(lane), lane.socket.as_fd());
             group.lanes.iter().map(socket)
         })
@@ -39,8 +39,8 @@ impl Capture {
 
     /// How they stand.
     pub(crate) fn standing(&self) -> impl Iterator<Item = Queue> {
-        let lasting = self.groups.iter().filter(|group| group.is_lasting);
-        let lanes = lasting.flat_map(|group| group.lanes.iter().map(move |lane| (group, lane)));
+        let lanes =
+            self.in_lanes().flat_map(|group| group.lanes.iter().map(move |lane| (group, lane)));
         lanes.map(|(group, lane)| Queue {
             place: group.number,
             serial: serial(lane),
@@ -90,6 +90,10 @@ impl Capture {
     pub(crate) fn near_address(&self, place: usize) -> Option<SocketAddr> {
         let place = self.groups.iter().find(|group| group.number == place)?.place;
         Some(sockets::near(place.at, place.is_v6only))
+    }
+
+    fn in_lanes(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().filter(|group| group.is_lasting && !group.is_shared)
     }
 
     fn group_mut(&mut self, place: usize) -> Option<&mut Group> {

@@ -20,6 +20,7 @@ fn chosen(words: &[&str], trial: Result<Ability, Obstacle>) -> (Kind, String) {
 fn what_nothing_better_is_known_of_is_captured_where_that_works() {
     assert_eq!(chosen(&["--", "server"], CAN).0, Kind::Capture);
     assert_eq!(chosen(&["--", "bun", "app.js"], CAN).0, Kind::Capture);
+    assert_eq!(chosen(&["--balance=shared", "--", "server"], CAN).0, Kind::Capture);
 }
 
 #[test]
@@ -29,7 +30,6 @@ fn what_is_known_better_is_not_captured_and_nothing_is_tried() {
         (&["--", "node", "app.js"][..], Kind::Node),
         (&["--listen=:8000", "--", "server"], Kind::Systemd),
         (&["--contract=plain", "--", "server"], Kind::Plain),
-        (&["--balance=shared", "--", "server"], Kind::Plain),
     ] {
         let words = words.iter().map(OsString::from);
         let (invocation, _) = config::load(std::iter::empty(), words).unwrap();
@@ -42,6 +42,7 @@ fn where_it_does_not_work_the_program_is_plain_and_the_reason_is_said() {
     let (kind, why) = chosen(&["--", "server"], CANNOT);
     assert_eq!(kind, Kind::Plain);
     assert!(why.contains("sysbox"), "{why}");
+    assert_eq!(chosen(&["--balance=shared", "--", "server"], CANNOT).0, Kind::Plain);
 }
 
 #[test]

@@ -10,6 +10,7 @@ pub(crate) struct Abi {
     pub(super) socket: u32,
     pub(super) bind: u32,
     pub(super) listen: u32,
+    pub(super) shutdown: u32,
     /// The one call that stood for all three.
     pub(super) socketcall: Option<u32>,
 }
@@ -17,16 +18,38 @@ pub(crate) struct Abi {
 impl Abi {
     /// `x86_64` and its 32-bit programs, aarch64 and its.
     pub(super) const ALL: &[Self] = &[
-        Self { architecture: 0xc000_003e, socket: 41, bind: 49, listen: 50, socketcall: None },
+        Self {
+            architecture: 0xc000_003e,
+            socket: 41,
+            bind: 49,
+            listen: 50,
+            shutdown: 48,
+            socketcall: None,
+        },
         Self {
             architecture: 0x4000_0003,
             socket: 359,
             bind: 361,
             listen: 363,
+            shutdown: 373,
             socketcall: Some(102),
         },
-        Self { architecture: 0xc000_00b7, socket: 198, bind: 200, listen: 201, socketcall: None },
-        Self { architecture: 0x4000_0028, socket: 281, bind: 282, listen: 284, socketcall: None },
+        Self {
+            architecture: 0xc000_00b7,
+            socket: 198,
+            bind: 200,
+            listen: 201,
+            shutdown: 210,
+            socketcall: None,
+        },
+        Self {
+            architecture: 0x4000_0028,
+            socket: 281,
+            bind: 282,
+            listen: 284,
+            shutdown: 293,
+            socketcall: None,
+        },
     ];
 
     // linux/socket.h, linux/net.h and linux/in.h.
@@ -39,6 +62,8 @@ impl Abi {
     pub(super) const TCP: u32 = 6;
     pub(super) const UDP: u32 = 17;
     pub(super) const MPTCP: u32 = 262;
+    /// `SHUT_WR` of sys/socket.h, which does nothing to a listener.
+    pub(super) const SHUT_WR: u32 = 1;
     /// `SYS_LISTEN`, the first argument of socketcall(2).
     pub(super) const SOCKETCALL_LISTEN: u32 = 4;
 }
@@ -66,6 +91,8 @@ pub(crate) enum Asked {
     Bind(i32),
     /// To listen on this descriptor, with so long a queue.
     Listen(i32, i32),
+    /// To shut this descriptor down, not for writing alone.
+    Shutdown(i32),
     /// To listen on a descriptor that we are not told.
     ListenUnseen,
     /// Something that should not have come to us.
@@ -95,6 +122,9 @@ impl Call {
         if number == abi.listen {
             return Asked::Listen(first.cast_signed(), second.cast_signed());
         }
+        if number == abi.shutdown {
+            return Asked::Shutdown(first.cast_signed());
+        }
         if Some(number) == abi.socketcall { Asked::ListenUnseen } else { Asked::Other }
     }
 }
@@ -116,9 +146,11 @@ mod tests {
 
     #[test]
     fn a_call_is_understood_by_its_architecture() {
-        for (architecture, socket, bind, listen) in
-            [(0xc000_003e, 41, 49, 50), (0x4000_0003, 359, 361, 363), (0xc000_00b7, 198, 200, 201)]
-        {
+        for (architecture, socket, bind, listen, shutdown) in [
+            (0xc000_003e, 41, 49, 50, 48),
+            (0x4000_0003, 359, 361, 363, 373),
+            (0xc000_00b7, 198, 200, 201, 210),
+        ] {
             let wanted = Wanted {
                 is_v6: true,
                 is_datagrams: false,
@@ -128,6 +160,7 @@ mod tests {
             assert_eq!(call(architecture, socket, 10, 0o2_000_001), Asked::Socket(wanted));
             assert_eq!(call(architecture, bind, 7, 0), Asked::Bind(7));
             assert_eq!(call(architecture, listen, 7, 128), Asked::Listen(7, 128));
+            assert_eq!(call(architecture, shutdown, 7, 2), Asked::Shutdown(7));
         }
         assert_eq!(call(0x4000_0003, 102, 4, 0), Asked::ListenUnseen);
         assert_eq!(call(0xc000_003e, 1, 4, 0), Asked::Other);

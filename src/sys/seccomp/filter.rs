@@ -1,8 +1,10 @@
 //! Which system calls of a worker come to us: a small classic BPF program.
 //!
 //! Only those that make a server: `socket` for a TCP stream, or for UDP where that is wanted, `bind`,
-//! `listen`. For every other call the answer depends on nothing but its number, which the kernel
-//! remembers (Linux 5.11), so that it costs nothing. x32 and foreign architectures pass.
+//! `listen`; and where workers share a listener, `shutdown`, but for that of a connection's writing
+//! end, which is the usual one. For every other call the answer depends on nothing but its number,
+//! which the kernel remembers (Linux 5.11), so that it costs nothing. x32 and foreign architectures
+//! pass.
 
 use std::fmt;
 
@@ -44,9 +46,9 @@ const fn when(k: u32, skip: u8) -> libc::sock_filter {
 pub(crate) struct Program(pub(super) Vec<libc::sock_filter>);
 
 impl Program {
-    /// Puts it together.
-    pub(crate) fn new(datagrams: bool) -> Self {
-        Self(program(datagrams))
+    /// Puts it together. `is_shared`: a listener that one shuts down would be shut for others.
+    pub(crate) fn new(datagrams: bool, is_shared: bool) -> Self {
+        Self(program(datagrams, is_shared))
     }
 }
 
@@ -56,10 +58,10 @@ impl fmt::Debug for Program {
     }
 }
 
-fn program(datagrams: bool) -> Vec<libc::sock_filter> {
+fn program(datagrams: bool, is_shared: bool) -> Vec<libc::sock_filter> {
     let mut program = vec![instruction(LOAD, 0, 0, ARCHITECTURE)];
     for abi in Abi::ALL {
-        let calls = of_abi(abi, datagrams);
+        let calls = of_abi(abi, datagrams, is_shared);
         program.push(unless(abi.architecture, u8::try_from(calls.len()).unwrap_or(u8::MAX)));
         program.extend(calls);
     }
@@ -78,7 +80,7 @@ const UDP: &[libc::sock_filter] = &[
 ];
 
 /// What to do with a call of one architecture.
-fn of_abi(abi: &Abi, datagrams: bool) -> Vec<libc::sock_filter> {
+fn of_abi(abi: &Abi, datagrams: bool, is_shared: bool) -> Vec<libc::sock_filter> {
     let mut program = vec![instruction(LOAD, 0, 0, NUMBER)];
     if let Some(number) = abi.socketcall {
         // Its arguments are in memory, which we do not read: it is only good to know of a listen.
@@ -86,6 +88,15 @@ fn of_abi(abi: &Abi, datagrams: bool) -> Vec<libc::sock_filter> {
             unless(number, 4),
             instruction(LOAD, 0, 0, DOMAIN),
             unless(Abi::SOCKETCALL_LISTEN, 1),
+            ASK,
+            ALLOW,
+        ]);
+    }
+    if is_shared {
+        program.extend([
+            unless(abi.shutdown, 4),
+            instruction(LOAD, 0, 0, KIND),
+            when(Abi::SHUT_WR, 1),
             ASK,
             ALLOW,
         ]);
@@ -124,7 +135,7 @@ mod tests {
 
     /// Whether the kernel would ask us.
     fn asks(architecture: u32, number: u32, arguments: [u32; 3]) -> bool {
-        is_asked(&program(false), architecture, number, arguments)
+        is_asked(&program(false, false), architecture, number, arguments)
     }
 
     fn is_asked(
@@ -172,7 +183,7 @@ mod tests {
     #[test]
     fn udp_sockets_of_both_families_are_asked_about_where_that_is_wanted() {
         let flags = (libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK).cast_unsigned();
-        let with = program(true);
+        let with = program(true, false);
         for (architecture, number) in [(X86_64, 41), (I386, 359), (0xc000_00b7, 198)] {
             for (domain, protocol) in [(2, 0), (2, 17), (10, 0), (10, 17)] {
                 let wanted = [domain, 2 | flags, protocol];
@@ -208,6 +219,24 @@ mod tests {
                 (0..1000).filter(|number| asks(architecture, *number, [1, 1, 0])).collect();
             assert_eq!(asked, expected, "{architecture:x}");
         }
+    }
+
+    #[test]
+    fn where_a_listener_is_shared_its_end_is_asked_about_but_not_that_of_writing() {
+        for (architecture, number) in
+            [(X86_64, 48), (I386, 373), (0xc000_00b7, 210), (0x4000_0028, 293)]
+        {
+            let asked = [0, 1, 2]
+                .map(|how| is_asked(&program(false, true), architecture, number, [7, how, 0]));
+            assert_eq!(asked, [true, false, true], "{architecture:x}");
+            let all = (0..1000)
+                .filter(|number| is_asked(&program(false, true), architecture, *number, [1, 2, 0]));
+            assert_eq!(all.count(), 3, "{architecture:x}");
+        }
+        assert!(
+            is_asked(&program(false, true), X86_64, 41, [2, 1, 0])
+                && is_asked(&program(false, true), I386, 102, [4, 1, 0])
+        );
     }
 
     #[test]

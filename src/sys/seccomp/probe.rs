@@ -92,7 +92,7 @@ impl Obstacle {
 
 /// Tries it.
 pub(crate) fn probe() -> Result<Ability, Obstacle> {
-    let program = Program::new(false);
+    let program = Program::new(false, false);
     let (ours, theirs) = pair().map_err(Obstacle::Listener)?;
     let before = Set::FULL.block();
     // SAFETY: the child calls nothing but `trial`, which allocates nothing and never returns.
@@ -213,7 +213,7 @@ mod tests {
             || {
                 rustix::thread::set_no_new_privs(true).unwrap();
                 // Nobody answers it; but bind and listen are all that this process must not call.
-                let _listener = install(&Program::new(false)).unwrap();
+                let _listener = install(&Program::new(false, false)).unwrap();
                 let obstacle = probe().unwrap_err();
                 assert_eq!(obstacle, Obstacle::Filter(Errno(libc::EBUSY)));
                 assert!(obstacle.to_string().contains("sysbox"), "{obstacle}");

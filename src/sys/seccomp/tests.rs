@@ -13,7 +13,7 @@ use crate::sys::{
 
 /// Forks a child that runs `body` below the filter, and exits with what that returns.
 fn below(body: fn() -> i32) -> (Listener, Pid) {
-    let program = Program::new(false);
+    let program = Program::new(false, false);
     let (ours, theirs) = pair().unwrap();
     // SAFETY: a test's child; other threads of the test may hold locks, which `body` must not need.
     let child = match unsafe { nix::unistd::fork() }.unwrap() {

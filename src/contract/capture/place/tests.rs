@@ -16,8 +16,14 @@ fn worker(number: u64) -> WorkerId {
 fn place(workers: u64) -> Group {
     let first = listening("127.0.0.1:0".parse().unwrap());
     let place = born::place(first.as_fd()).unwrap();
-    let mut group =
-        Group { number: 0, place, lanes: Vec::new(), guests: Vec::new(), is_lasting: true };
+    let mut group = Group {
+        number: 0,
+        place,
+        lanes: Vec::new(),
+        guests: Vec::new(),
+        is_lasting: true,
+        is_shared: false,
+    };
     group.join(lane(1, first)).unwrap();
     for number in 2..=workers {
         join(&mut group, number);
