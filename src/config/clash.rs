@@ -47,11 +47,16 @@ fn listeners(config: &Config) -> Clash {
         .then(|| ("CONTRACT", "needs LISTEN, the sockets to pass".to_owned()))
 }
 
-/// Only captured servers can be UDP's.
+/// Only captured servers can be UDP's, and each has sockets of its own, from which datagrams are led away at its end.
 fn datagrams(config: &Config) -> Clash {
     let is_captured = matches!(config.contract, ContractChoice::Auto | ContractChoice::Capture);
-    (config.capture_udp && !is_captured)
-        .then(|| ("CAPTURE_UDP", "only CONTRACT=capture sees UDP servers".to_owned()))
+    let problem = match config.balance {
+        _ if !config.capture_udp => return None,
+        _ if !is_captured => "only CONTRACT=capture sees UDP servers",
+        Balance::Shared => "with BALANCE=shared workers have no sockets of their own",
+        _ => return None,
+    };
+    Some(("CAPTURE_UDP", problem.to_owned()))
 }
 
 /// The clash as a fault of what was typed; a default clashes with nothing.

@@ -164,6 +164,7 @@ fn settings_that_make_no_sense_together_are_told() {
             &["--contract=plain", "--capture-udp"],
             "--capture-udp=on: only CONTRACT=capture sees UDP",
         ),
+        (&["--balance=shared", "--capture-udp"], "with BALANCE=shared workers have no sockets"),
         (&["--backoff=30s-1s"], "the first wait is above the longest"),
         (&["--kill-timeout=0"], "must be at least 1ms"),
         (&["--listen=:1", "--listen=:1"], "--listen=:1,:1: :1: the same address"),
