@@ -48,7 +48,7 @@ impl Master {
                     info!(target: "worker", worker = id.get(), remark, "worker remarked");
                 }
                 News::Deaf(id, address) => {
-                    let problem = "it polls its socket before it listens: it would not hear the one that all share";
+                    let problem = "it polls its socket before it listens, or may do so: it would not hear the one that all share";
                     let remedy = "DUTCH_MASTER_BALANCE=slot";
                     warn!(target: "worker", worker = id.get(), address, problem, remedy, "worker refused a listener");
                 }

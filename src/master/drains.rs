@@ -78,8 +78,9 @@ impl Master {
                 };
                 Some(connections.is_over(now, seen.as_ref().ok()?, idle))
             });
-            // Where the kernel does not show them, time is all there is.
-            let is_over = is_over.unwrap_or(is_cluster || !is_patient);
+            // Where the kernel does not show them, time is all there is, unless it has shown some before.
+            let knows = drain.connections.as_ref().is_some_and(diag::drain::Drain::has_some);
+            let is_over = is_over.unwrap_or(is_cluster || !(is_patient || knows));
             if is_over && self.listeners.has_empty_queue(id) {
                 child.drain = None;
                 self.facts.push(Event::Worker(id, WorkerEvent::Drained));

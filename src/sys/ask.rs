@@ -54,6 +54,7 @@ pub(super) fn ask(about: u32, look: impl FnOnce(&Dir) -> Vec<u8>) -> Option<Vec<
     let before = signals::Set::FULL.block();
     let child = fork(|| {
         spawn::let_go(&[theirs.as_fd()]);
+        let_go_of_streams();
         let proc = Dir::open_ambient_dir("/proc", cap_std::ambient_authority());
         let answer = proc.map_or_else(|_| Vec::new(), |proc| look(&proc));
         if answer.len() <= LONGEST {
@@ -103,6 +104,12 @@ fn await_answer(from: impl AsFd) -> Option<Vec<u8>> {
 fn reap(child: i32, how: i32) -> bool {
     // SAFETY: numbers, and no place for a status.
     unsafe { libc::waitpid(child, std::ptr::null_mut(), libc::__WCLONE | how) > 0 }
+}
+
+/// A stream may be a file of a server that is gone, which is found out by closing it: now, not after the answer.
+fn let_go_of_streams() {
+    // SAFETY: numbers, in a child that uses none of them.
+    unsafe { libc::syscall(libc::SYS_close_range, 0, 2, 0) };
 }
 
 /// A child whose end is no signal, so that whoever reaps workers and orphans does not meet it.

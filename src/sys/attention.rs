@@ -16,6 +16,10 @@ const MOST_PROCESSES: usize = 16;
 const MOST_ENTRIES: usize = 4096;
 /// Epoll sets of one process; of one with more, nothing is known.
 const MOST_SETS: usize = 16;
+/// Descriptors of a process in whose epoll sets one socket is looked for.
+const MOST_POLLED: usize = 4096;
+/// What the link of an epoll set says.
+const EPOLL: &str = "anon_inode:[eventpoll]";
 /// An environment has at most 2 MiB; ours stands at its end.
 const LONGEST: u64 = 2 << 20;
 
@@ -86,16 +90,33 @@ pub(crate) fn group(group: Pid, sockets: &[u64]) -> Vec<Holder> {
 }
 
 /// Whether an epoll set of a process waits for this socket, as far as we may know; nothing where it can't
-/// be told in time. Any of its threads stands for it.
+/// be told in time, or of a process with very much open. Any of its threads stands for it.
 pub(crate) fn is_polled(thread: u32, socket: impl AsFd) -> Option<bool> {
-    let inode = host::inode(socket);
-    let look = |proc: &Dir| {
-        let pid = i32::try_from(thread).ok().and_then(Pid::new);
-        let own = pid.and_then(|pid| descriptors(proc, pid));
-        let is_it = own.is_some_and(|own| own.watched.iter().any(|one| Some(*one) == inode));
-        vec![is_it.into()]
-    };
-    ask::ask(thread, look).map(|told| told == [1])
+    let inode = host::inode(socket)?;
+    let told =
+        ask::ask(thread, |proc| watches(proc, thread, inode).map(u8::from).into_iter().collect());
+    told?.first().map(|is_polled| *is_polled == 1)
+}
+
+/// Looks at one set after the other, until one is found that has it: a program may have one for each CPU.
+fn watches(proc: &Dir, thread: u32, inode: u64) -> Option<bool> {
+    // Where that may not be read, nobody knows better later.
+    let Ok(folder) = proc.open_dir(format!("{thread}/fd")) else { return Some(false) };
+    for (count, entry) in folder.entries().ok()?.flatten().enumerate() {
+        if count >= MOST_POLLED {
+            return None;
+        }
+        let number = entry.file_name();
+        let is_set = |link: &std::path::Path| link.as_os_str() == EPOLL;
+        if !folder.read_link_contents(&number).is_ok_and(|link| is_set(&link)) {
+            continue;
+        }
+        let text = text(proc, &format!("{thread}/fdinfo/{}", number.display()));
+        if text.is_some_and(|text| text.lines().filter_map(watched).any(|one| one == inode)) {
+            return Some(true);
+        }
+    }
+    Some(false)
 }
 
 fn look(proc: &Dir, group: Pid, sockets: &[u64]) -> Option<Vec<Holder>> {
@@ -160,7 +181,7 @@ fn descriptors(proc: &Dir, pid: Pid) -> Option<Descriptors> {
         let (number, link) = (number.to_str()?, link.to_str().unwrap_or_default());
         if let Some(inode) = link.strip_prefix("socket:[") {
             own.sockets.insert(number.parse().ok()?, inode.trim_end_matches(']').parse().ok()?);
-        } else if link == "anon_inode:[eventpoll]" {
+        } else if link == EPOLL {
             sets = sets.saturating_add(1);
             if sets > MOST_SETS {
                 return None;

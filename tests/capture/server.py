@@ -44,13 +44,26 @@ def threaded(s):
         threading.Thread(target=answer, args=(s.accept()[0],), daemon=True).start()
 
 
+def errno_of(call):
+    try:
+        call()
+    except OSError as error:
+        return error.errno
+    return 0
+
+
 def epoll_first():
     """Registers its listener before it has an address, and never looks at it otherwise."""
     s, e = socket.socket(), select.epoll()
     s.setblocking(False)
     e.register(s.fileno(), select.EPOLLIN)
     s.bind(("127.0.0.1", port))
-    s.listen(5)
+    try:
+        s.listen(5)
+    except OSError:
+        # As a program would that does not take no for an answer.
+        print("listened again:", errno_of(lambda: s.listen(5)), flush=True)
+        raise
     while True:
         for _ in e.poll():
             try:

@@ -189,6 +189,10 @@ fn a_release_that_polls_its_listener_too_early_is_refused_and_the_old_one_serves
     let line = master.next("worker refused a listener");
     assert_eq!(line.field("address"), Some(at(port).to_string()));
     assert_eq!(line.field("remedy").as_deref(), Some("DUTCH_MASTER_BALANCE=slot"));
+    assert_eq!(
+        master.printed("listened again").text,
+        format!("listened again: {}", nix::libc::EADDRINUSE)
+    );
     master.next("roll failed");
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(ask(at(port), "hello").unwrap(), before);

@@ -70,8 +70,10 @@ pub(super) struct Member {
     pub(super) lives_since: Option<Duration>,
     /// It is gone, but for processes that are not of its group.
     pub(super) is_reaped: bool,
-    /// How often its descriptors were looked at.
+    /// How often its descriptors were looked at, and what was seen: whether it waits for sockets before
+    /// it listens; nothing where that can't be told.
     looks: u16,
+    polls: Option<bool>,
 }
 
 impl Member {
@@ -88,6 +90,7 @@ impl Member {
             lives_since: None,
             is_reaped: false,
             looks: 0,
+            polls: Some(false),
         }
     }
 }
@@ -98,16 +101,17 @@ impl Member {
         self.standing == Standing::Lives
     }
 
-    /// Whether it waits for a socket, as far as may be known.
+    /// Whether it waits for a socket, as far as may be known. Who did once, does.
     fn polls(&mut self, call: &Call, held: &Held) -> Option<bool> {
+        if self.looks >= LOOKS {
+            return self.polls.filter(|polls| *polls);
+        }
         self.looks = self.looks.saturating_add(1);
-        let is_polled = (self.looks <= LOOKS)
-            .then(|| attention::is_polled(call.thread, &held.socket))
-            .flatten();
-        if is_polled.is_none() {
+        self.polls = attention::is_polled(call.thread, &held.socket);
+        if self.polls != Some(false) {
             self.looks = LOOKS;
         }
-        is_polled
+        self.polls
     }
 }
 
@@ -127,6 +131,8 @@ impl Capture {
         member.listened = Some(self.now);
         let (tag, is_late) = (member.tag, self.opens_late(worker, &place));
         if self.would_be_deaf(worker, call, place, &held) {
+            // Whoever tries again meets the kernel, which lets nobody in beside the one that all share.
+            let _ = born::unshare(held.socket.as_fd());
             let_go(&held.socket, &self.poll);
             return Reply::Failed(Errno(UNSUPPORTED));
         }
@@ -219,7 +225,9 @@ impl Capture {
             return false;
         }
         let Some(member) = self.members.get_mut(&worker.get()) else { return false };
-        let is_deaf = member.polls(call, held) == Some(true);
+        member.polls(call, held);
+        // A roll that fails is better than one that ends with nobody to accept.
+        let is_deaf = member.polls != Some(false);
         if is_deaf {
             self.news.push(News::Deaf(worker, place.to_string()));
         }

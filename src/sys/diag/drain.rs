@@ -59,6 +59,11 @@ impl Drain {
         !self.is_counted || !self.half_open.is_empty() || self.connections.len() > FEW
     }
 
+    /// Whether it knows of connections that are not over, idle ones among them.
+    pub(crate) fn has_some(&self) -> bool {
+        !self.connections.is_empty()
+    }
+
     /// What became of its own connections.
     pub(crate) fn look(&self) -> Result<Census, DiagError> {
         look(&self.connections.values().copied().collect::<Vec<_>>())
