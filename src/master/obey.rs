@@ -20,9 +20,8 @@ use super::{
 use crate::{
     contract::{capture::Capture, program::is_shell},
     sys::{
-        Pid,
+        Pid, attention,
         poll::Interest,
-        proc,
         spawn::{Filter, Spawned},
     },
 };
@@ -196,7 +195,7 @@ impl Master {
         let Some(child) = self.children.get_mut(id) else { return };
         let is_orphaned = matches!(child.stage, Stage::Orphaned { .. });
         let proc = self.capacity.proc();
-        let program = proc.and_then(|proc| proc::program(proc, child.main_process()));
+        let program = proc.and_then(|proc| attention::program(proc, child.main_process()));
         child.stop(signal, is_orphaned || program.is_none_or(|program| is_shell(&program)));
     }
 

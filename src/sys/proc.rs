@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, io::Read, time::Duration};
 
 use cap_std::fs::Dir;
 
-use super::{Pid, ask};
+use super::Pid;
 
 /// `USER_HZ`, the unit of times in /proc: 100 on every architecture that Rust runs Linux on.
 const TICK: Duration = Duration::from_millis(10);
@@ -51,18 +51,6 @@ pub(crate) fn groups(proc: &Dir, groups: &[Pid]) -> Vec<Usage> {
         }
     }
     groups.iter().map(|group| sums.get(group).copied().unwrap_or_default()).collect()
-}
-
-/// The first word of a process's command line: of a script, its interpreter. Nothing when it is gone;
-/// the kernel's name for it where the command line can't be read in time.
-pub(crate) fn program(proc: &Dir, pid: Pid) -> Option<String> {
-    let look = |proc: &Dir| {
-        let words = read(proc, pid, "cmdline").unwrap_or_default();
-        words.split('\0').next().unwrap_or_default().as_bytes().to_vec()
-    };
-    let name = stat_of(proc, pid)?.name;
-    let Some(word) = ask::ask(pid.number(), look) else { return Some(name) };
-    String::from_utf8(word).ok().filter(|word| !word.is_empty())
 }
 
 /// How many connections the kernel has dropped because an accept queue was full, in our network namespace.
@@ -192,19 +180,6 @@ mod tests {
         assert_eq!(found[0].processes, 3);
         assert!(found[0].resident > 2 * alone.resident);
         assert_eq!(found[1], Usage::default());
-    }
-
-    #[test]
-    fn the_program_of_a_script_is_its_interpreter() {
-        let mut command = Command::new("/bin/sh");
-        let mut child = command.args(["-c", "read x"]).stdin(Stdio::piped()).spawn().unwrap();
-        // Between fork and exec it is still ourselves.
-        while program(&proc(), pid(&child)).is_none_or(|word| word != "/bin/sh") {
-            std::thread::yield_now();
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert_eq!(program(&proc(), pid(&child)), None);
     }
 
     #[test]

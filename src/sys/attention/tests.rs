@@ -138,3 +138,18 @@ fn a_socket_that_an_epoll_set_waits_for_is_polled_and_others_are_not() {
         },
     );
 }
+
+#[test]
+fn the_program_of_a_script_is_its_interpreter() {
+    let proc = Dir::open_ambient_dir("/proc", cap_std::ambient_authority()).unwrap();
+    let mut command = Command::new("/bin/sh");
+    let mut child = command.args(["-c", "read x"]).stdin(Stdio::piped()).spawn().unwrap();
+    let pid = Pid::new(child.id().try_into().unwrap()).unwrap();
+    // Between fork and exec it is still ourselves.
+    while program(&proc, pid).is_none_or(|word| word != "/bin/sh") {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(program(&proc, pid), None);
+}
