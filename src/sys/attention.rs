@@ -122,11 +122,8 @@ fn watches(proc: &Dir, thread: u32, inode: u64) -> Option<bool> {
 /// The first word of a process's command line: of a script, its interpreter. Nothing when it is gone;
 /// the kernel's name for it where the command line can't be read in time.
 pub(crate) fn program(proc: &Dir, pid: Pid) -> Option<String> {
-    let look = |proc: &Dir| {
-        let words = text(proc, &format!("{pid}/cmdline")).unwrap_or_default();
-        words.split('\0').next().unwrap_or_default().as_bytes().to_vec()
-    };
     let name = proc::stat_of(proc, pid)?.name;
+    let look = |proc: &Dir| proc::first_word(proc, pid).into_bytes();
     let Some(word) = ask::ask(pid.number(), look) else { return Some(name) };
     String::from_utf8(word).ok().filter(|word| !word.is_empty())
 }

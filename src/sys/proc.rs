@@ -53,6 +53,12 @@ pub(crate) fn groups(proc: &Dir, groups: &[Pid]) -> Vec<Usage> {
     groups.iter().map(|group| sums.get(group).copied().unwrap_or_default()).collect()
 }
 
+/// The first word of a process's command line, if any. It may never come: see `ask`.
+pub(crate) fn first_word(proc: &Dir, pid: Pid) -> String {
+    let words = read(proc, pid, "cmdline").unwrap_or_default();
+    words.split('\0').next().unwrap_or_default().to_owned()
+}
+
 /// How many connections the kernel has dropped because an accept queue was full, in our network namespace.
 pub(crate) fn listen_drops(proc: &Dir) -> Option<u64> {
     let mut text = String::new();

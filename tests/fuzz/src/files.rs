@@ -70,7 +70,7 @@ pub fn proc(data: &[u8]) {
         _ => {
             let pid = Pid::new(7).unwrap();
             let _ = processes::groups(proc, &[pid]);
-            let _ = (processes::program(proc, pid), processes::listen_drops(proc));
+            let _ = (processes::first_word(proc, pid), processes::listen_drops(proc));
         }
     }
 }
