@@ -1,6 +1,6 @@
 //! Servers that know nothing of us, in containers as they are in the field: each binds its own port.
 
-use crate::harness::{Setup, together};
+use crate::harness::{Setup, together, without_filters};
 
 /// A server that binds by itself and says nothing.
 const UNAIDED: &str = "version=v1 listen=127.0.0.1:8000 boot=300 delay=5";
@@ -44,10 +44,7 @@ fn workers_of_another_user_than_the_master_are_captured() {
 #[test]
 fn a_container_that_may_not_set_filters_serves_as_it_would_without_us_and_says_why() {
     let _company = together();
-    let denied = r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["seccomp"],"action":"SCMP_ACT_ERRNO","errnoRet":1}]}"#;
-    let profile = std::env::temp_dir().join(format!("dm-profile-{}.json", std::process::id()));
-    std::fs::write(&profile, denied).unwrap();
-    let options = format!("--security-opt seccomp={}", profile.display());
+    let options = without_filters();
     let container = unaided().options(&options).set("WORKERS", "1").ready();
     let starting = &container.said("starting")[0];
     assert_eq!(starting.field("contract").as_deref(), Some("plain"));
@@ -58,5 +55,4 @@ fn a_container_that_may_not_set_filters_serves_as_it_would_without_us_and_says_w
     let (code, text) = unaided().options(&options).set("CONTRACT", "capture").to_its_end();
     assert_eq!(code, 78);
     assert!(text.contains("denies seccomp"), "{text}");
-    std::fs::remove_file(profile).unwrap();
 }

@@ -1,7 +1,7 @@
 //! Bun and Deno: what works is used, what cannot is routed elsewhere, with a sentence that says so.
 
 use crate::{
-    harness::{Container, Setup, alone, together},
+    harness::{Container, Setup, alone, together, without_filters},
     nodes::{rolls, runtime},
 };
 
@@ -64,8 +64,7 @@ fn bun_is_captured() {
 #[test]
 fn deno_serve_is_no_matter_of_the_cluster_and_the_log_says_so() {
     let _company = together();
-    // A shared queue can't be captured.
-    let container = deno("deno.js").set("WORKERS", "1").set("BALANCE", "shared").ready();
+    let container = deno("deno.js").options(&without_filters()).set("WORKERS", "1").ready();
     let sentence = sentence(&container);
     assert!(sentence.contains("Deno.serve") && sentence.contains("CONTRACT=node"), "{sentence}");
     assert_eq!(container.answers("runtime", 1), ["deno".to_owned()].into());
@@ -75,7 +74,7 @@ fn deno_serve_is_no_matter_of_the_cluster_and_the_log_says_so() {
 #[test]
 fn bun_serves_by_itself_and_the_log_says_so() {
     let _company = together();
-    let container = runtime("/node/bun /sites/bun.js").set("BALANCE", "shared").ready();
+    let container = runtime("/node/bun /sites/bun.js").options(&without_filters()).ready();
     let sentence = sentence(&container);
     assert!(sentence.contains("Bun's HTTP servers bind by themselves"), "{sentence}");
     assert_eq!(container.answers("slot", 40).len(), 2, "reusePort lets both serve");

@@ -16,7 +16,8 @@ pub(crate) use self::{
 };
 
 use std::{
-    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    path::PathBuf,
+    sync::{LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     thread,
     time::{Duration, Instant},
 };
@@ -70,4 +71,15 @@ pub(crate) fn comes_true(mut question: impl FnMut() -> bool) -> bool {
         }
         thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// Options of a container that may not set seccomp filters, so that nothing is captured there.
+pub(crate) fn without_filters() -> String {
+    static PROFILE: LazyLock<PathBuf> = LazyLock::new(|| {
+        let denied = r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["seccomp"],"action":"SCMP_ACT_ERRNO","errnoRet":1}]}"#;
+        let profile = std::env::temp_dir().join(format!("dm-profile-{}.json", std::process::id()));
+        std::fs::write(&profile, denied).unwrap();
+        profile
+    });
+    format!("--security-opt seccomp={}", PROFILE.display())
 }
