@@ -25,10 +25,18 @@ struct Server {
     client: Option<&'static str>,
     /// Whether all workers share one queue: it must stop gracefully.
     is_shared: bool,
+    /// Whether it serves datagrams.
+    is_udp: bool,
 }
 
-const HTTP: Server =
-    Server { command: "", path: "/?id={id}", is_known: true, client: None, is_shared: false };
+const HTTP: Server = Server {
+    command: "",
+    path: "/?id={id}",
+    is_known: true,
+    client: None,
+    is_shared: false,
+    is_udp: false,
+};
 
 // Its listing of a directory names the whole path that was asked for; in this one its threads stand.
 const PYTHON: Server = Server {
@@ -38,6 +46,12 @@ const PYTHON: Server = Server {
     ..HTTP
 };
 const NODE: Server = Server { command: "/usr/bin/node /srv/plain/server.js", ..HTTP };
+const UDP: Server = Server {
+    command: "/usr/bin/python3 /srv/plain/udp_server.py",
+    client: Some("/usr/bin/python3 /srv/plain/load.py udp"),
+    is_udp: true,
+    ..HTTP
+};
 const NGINX: Server = Server { command: "nginx -c /srv/plain/nginx.conf", ..HTTP };
 
 impl Server {
@@ -47,6 +61,7 @@ impl Server {
             .set("CONTRACT", "capture")
             .set("WORKERS", "2")
             .set("BALANCE", if self.is_shared { "shared" } else { "slot" })
+            .set("CAPTURE_UDP", if self.is_udp { "on" } else { "off" })
     }
 
     #[track_caller]
@@ -58,7 +73,7 @@ impl Server {
     fn loses_nothing_as(&self, setup: &Setup, workers: usize, rolls: u32) {
         let container = setup.ready();
         let sockets = if self.is_shared { 1 } else { workers };
-        assert_eq!(listeners(&container), sockets, "{}", container.tail());
+        assert_eq!(self.sockets(&container), sockets, "{}", container.tail());
         let load = self.load(&container);
         for generation in 2..2 + rolls {
             container.signal("SIGUSR2");
@@ -72,7 +87,7 @@ impl Server {
             count("worker starting") == count("worker exited") + workers
         });
         self.judge(&load.finish(), &container, rolls);
-        assert_eq!(listeners(&container), sockets, "{}", container.tail());
+        assert_eq!(self.sockets(&container), sockets, "{}", container.tail());
         assert_eq!(container.stop().0, 0, "{}", container.tail());
     }
 
@@ -104,6 +119,22 @@ impl Server {
         );
         assert!(container.said("killing worker").is_empty(), "{}", container.tail());
     }
+
+    /// How many sockets serve the port, each of them one worker's unless all share one.
+    #[track_caller]
+    fn sockets(&self, container: &Container) -> usize {
+        let port = ADDRESS.rsplit(':').next().and_then(|port| port.parse::<u16>().ok()).unwrap();
+        let end = format!("0100007F:{port:04X}");
+        let (protocol, state) = if self.is_udp { ("udp", "07") } else { ("tcp", "0A") };
+        let tables = ["", "6"].map(|family| {
+            container.exec(&["/probe", "cat", &format!("/proc/net/{protocol}{family}")])
+        });
+        let is_one = |line: &&str| {
+            let mut words = line.split_whitespace();
+            words.nth(1).is_some_and(|local| local.ends_with(&end)) && words.nth(1) == Some(state)
+        };
+        tables.iter().flat_map(|table| table.lines()).filter(is_one).count()
+    }
 }
 
 fn rolls(usual: u32) -> u32 {
@@ -112,20 +143,6 @@ fn rolls(usual: u32) -> u32 {
 
 fn number(name: &str, usual: u32) -> u32 {
     env::var(name).map_or(usual, |text| text.parse().expect("a number"))
-}
-
-/// How many sockets listen on the port, each of them one worker's unless all share one.
-#[track_caller]
-fn listeners(container: &Container) -> usize {
-    let port = ADDRESS.rsplit(':').next().and_then(|port| port.parse::<u16>().ok()).unwrap();
-    let end = format!("0100007F:{port:04X}");
-    let tables =
-        ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| container.exec(&["/probe", "cat", path]));
-    let is_one = |line: &&str| {
-        let mut words = line.split_whitespace();
-        words.nth(1).is_some_and(|local| local.ends_with(&end)) && words.nth(1) == Some("0A")
-    };
-    tables.iter().flat_map(|table| table.lines()).filter(is_one).count()
 }
 
 /// One test a row.
@@ -187,21 +204,22 @@ servers! {
     };
     grpc_that_shuts_its_listener_down_loses_nothing: Server {
         command: "/usr/bin/python3 /srv/plain/grpc_server.py",
-        client: Some("/usr/bin/python3 /srv/plain/grpc_load.py"),
+        client: Some("/usr/bin/python3 /srv/plain/load.py grpc"),
         ..HTTP
     };
+    a_server_of_datagrams_loses_nothing: UDP;
 }
 
 #[test]
 fn hardened_servers_are_captured_as_well() {
-    for server in [PYTHON, NODE, NGINX] {
+    for server in [PYTHON, NODE, NGINX, UDP] {
         server.loses_nothing_as(&server.setup().options(HARDENED), 2, rolls(5));
     }
 }
 
 #[test]
 fn servers_below_another_user_than_the_masters_are_captured_as_well() {
-    for server in [PYTHON, NODE, NGINX] {
+    for server in [PYTHON, NODE, NGINX, UDP] {
         server.loses_nothing_as(&server.setup().set("USER", "nobody"), 2, rolls(5));
     }
 }
