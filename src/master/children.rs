@@ -215,22 +215,23 @@ impl Child {
 /// Every worker, and every process we wait for.
 #[derive(Debug, Default)]
 pub(crate) struct Children {
-    workers: BTreeMap<WorkerId, Child>,
+    /// Boxed: their numbers only rise, which leaves a tree's nodes half empty.
+    workers: BTreeMap<WorkerId, Box<Child>>,
     pids: BTreeMap<Pid, WorkerId>,
 }
 
 impl Children {
     pub(crate) fn insert(&mut self, id: WorkerId, child: Child) {
         self.pids.insert(child.pid(), id);
-        self.workers.insert(id, child);
+        self.workers.insert(id, Box::new(child));
     }
 
     pub(crate) fn get(&self, id: WorkerId) -> Option<&Child> {
-        self.workers.get(&id)
+        self.workers.get(&id).map(Box::as_ref)
     }
 
     pub(crate) fn get_mut(&mut self, id: WorkerId) -> Option<&mut Child> {
-        self.workers.get_mut(&id)
+        self.workers.get_mut(&id).map(Box::as_mut)
     }
 
     /// Whose process this is, its first one or its hook.
@@ -240,9 +241,18 @@ impl Children {
 
     /// Notes which process of a worker matters from now on.
     pub(crate) fn set_main(&mut self, id: WorkerId, pid: Pid) {
-        if let Some(child) = self.workers.get_mut(&id) {
-            child.main = Some(pid);
-            self.pids.insert(pid, id);
+        let Some(child) = self.workers.get_mut(&id) else { return };
+        let former = child.main.replace(pid).filter(|former| *former != child.pid());
+        if let Some(former) = former {
+            self.let_go(former, id);
+        }
+        self.pids.insert(pid, id);
+    }
+
+    /// Forgets a process unless it is another's by now.
+    fn let_go(&mut self, pid: Pid, id: WorkerId) {
+        if self.pids.get(&pid) == Some(&id) {
+            self.pids.remove(&pid);
         }
     }
 
@@ -253,15 +263,17 @@ impl Children {
 
     pub(crate) fn remove(&mut self, id: WorkerId) -> Option<Child> {
         let child = self.workers.remove(&id)?;
-        self.pids.retain(|_, of| *of != id);
-        Some(child)
+        for pid in [Some(child.pid()), child.main].into_iter().flatten() {
+            self.let_go(pid, id);
+        }
+        Some(*child)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (WorkerId, &Child)> {
-        self.workers.iter().map(|(id, child)| (*id, child))
+        self.workers.iter().map(|(id, child)| (*id, &**child))
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (WorkerId, &mut Child)> {
-        self.workers.iter_mut().map(|(id, child)| (*id, child))
+        self.workers.iter_mut().map(|(id, child)| (*id, &mut **child))
     }
 }
