@@ -18,6 +18,7 @@ mod interrupt;
 pub(crate) mod kin;
 pub(crate) mod limits;
 pub(crate) mod local;
+pub(crate) mod memory;
 pub(crate) mod panic;
 pub(crate) mod poll;
 pub(crate) mod proc;

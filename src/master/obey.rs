@@ -20,7 +20,7 @@ use super::{
 use crate::{
     contract::{capture::Capture, program::is_shell},
     sys::{
-        Pid, attention,
+        Pid, attention, memory,
         poll::Interest,
         spawn::{Filter, Spawned},
     },
@@ -61,12 +61,19 @@ impl Master {
                 let ends_boot =
                     matches!(milestone, Milestone::Settled(_) | Milestone::RollStarted { .. });
                 self.is_booting &= !ends_boot;
-                if let (Milestone::Settled(_), Some(cluster)) = (milestone, &mut self.cluster) {
-                    cluster.settled(self.now);
+                if let Milestone::Settled(_) = milestone {
+                    self.settled();
                 }
             }
             Action::Exit(outcome) => self.leave(outcome),
         }
+    }
+
+    fn settled(&mut self) {
+        if let Some(cluster) = &mut self.cluster {
+            cluster.settled(self.now);
+        }
+        memory::give_back();
     }
 
     fn start(&mut self, name: Name) {
