@@ -1,6 +1,11 @@
 //! `doctor` on listeners that no worker opens, whatever makes a worker ready.
 
-use std::{thread::sleep, time::Duration};
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    thread::sleep,
+    time::Duration,
+};
 
 use crate::{
     doctor::{Found, finding},
@@ -92,4 +97,45 @@ fn a_program_that_knows_nothing_of_its_listener_is_found() {
         assert!(found.finding.contains("takes no connection from listener http"), "{found:?}");
         assert!(found.gravity == "doubtful" && found.remedy.contains("LISTEN_FDS"), "{ready}");
     }
+}
+
+/// A server that answers one after the other, and who says "hang" keeps it for ever.
+const ONE_BY_ONE: &str = "exec /usr/bin/python3 -c '
+import os, socket, time
+told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+told.sendto(b\"READY=1\", os.environ[\"NOTIFY_SOCKET\"])
+while True:
+    with socket.socket(fileno=os.dup(3)).accept()[0] as client:
+        if client.recv(10) == b\"hang\": time.sleep(1000)
+        client.sendall(b\"%d\" % os.getpid())
+'";
+
+fn say(address: &str, words: &[u8]) -> TcpStream {
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(words).unwrap();
+    client
+}
+
+#[test]
+fn a_worker_whose_clients_others_have_to_serve_is_found() {
+    let settings = [("LISTEN", "http=127.0.0.1:0"), ("WORKERS", "2"), ("KILL_TIMEOUT", "1s")];
+    let mut master = Master::start_only(ONE_BY_ONE, &settings);
+    let listening: serde_json::Value = serde_json::from_str(&master.until("listening")).unwrap();
+    let address = listening["address"].as_str().unwrap();
+    master.until("every worker ready");
+    assert!(finding(&master, "accepts nobody").is_none());
+    let _kept = say(address, b"hang");
+    let clients: Vec<TcpStream> = (0..20).map(|_| say(address, b"hello")).collect();
+    for mut client in clients {
+        assert!(client.read_to_end(&mut Vec::new()).unwrap() > 0);
+    }
+    let told = master.until("worker accepts nobody");
+    let found = finding(&master, "accepts nobody").unwrap();
+    assert!(told.contains(&format!("\"worker\":{},", number(&found.finding))), "{told} {found:?}");
+    assert!(found.gravity == "doubtful" && found.remedy.contains("LISTEN_FDS"), "{found:?}");
+}
+
+/// Of `worker N accepts …`.
+fn number(finding: &str) -> &str {
+    finding.split_whitespace().nth(1).unwrap()
 }
