@@ -19,10 +19,7 @@ use std::{
 
 use dutch_master::{
     Timestamp, WorkerEvent, WorkerId,
-    wire::node::{
-        QUEUE_LIMIT,
-        primary::{Effect, Event, MemberView, Misdeed, Options, Primary, Remark},
-    },
+    wire::node::primary::{Effect, Event, MemberView, Misdeed, Options, Primary, Remark},
 };
 
 use self::{bulletin::Bulletin, connections::Connections, listeners::Listeners, peer::Peer};
@@ -37,6 +34,9 @@ use crate::sys::{
 /// How often a channel is read for a worker's last words. More than it can hold: what still comes then
 /// is written by somebody else, who may go on for ever.
 const LAST_READS: u8 = 64;
+
+/// How many bytes may wait for a worker that does not read.
+const QUEUE_LIMIT: usize = 4 << 20;
 
 /// What has come of it.
 #[derive(Debug)]

@@ -36,8 +36,6 @@ pub const KEY_LIMIT: usize = 256;
 pub const UNUSED_LIMIT: usize = 64;
 /// How many descriptors a worker may have sent that no message has claimed yet.
 pub const UNCLAIMED_LIMIT: usize = 16;
-/// How many bytes may wait for a worker that does not read.
-pub const QUEUE_LIMIT: usize = 4 << 20;
 
 /// How a runtime frames its messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
