@@ -95,10 +95,4 @@ impl Inbox {
     pub fn is_between_messages(&self) -> bool {
         self.lines.pending() == 0
     }
-
-    /// How many lines were no message so far.
-    #[must_use]
-    pub const fn malformed(&self) -> u16 {
-        self.malformed
-    }
 }
