@@ -117,22 +117,19 @@ impl Incoming {
 
     fn handle(line: &[u8]) -> Result<Self, Fault> {
         let wrapper: Wrapper<'_> = serde_json::from_slice(line).map_err(|_| Fault::Malformed)?;
-        let inner = wrapper.msg.map_or(Ok(Self::Ignored), |msg| Self::read_inner(msg.get()))?;
-        Ok(Self::Handle(match inner {
-            Self::User(message) => Wrapped::User(message),
-            _ => Wrapped::Internal,
-        }))
+        let inside = wrapper.msg.map_or(Ok(Wrapped::Internal), |msg| Wrapped::read(msg.get()));
+        inside.map(Self::Handle)
     }
+}
 
+impl Wrapped {
     /// A wrapper in a wrapper is nobody's message: reading goes one level down and no further.
-    fn read_inner(text: &str) -> Result<Self, Fault> {
-        let head: Scalar<'_> = serde_json::from_str(text).map_err(|_| Fault::Malformed)?;
-        if head != Scalar::Other || !text.starts_with('{') {
-            return UserMessage::read(text.as_bytes()).map(Self::User);
-        }
-        let head: Head<'_> = serde_json::from_str(text).map_err(|_| Fault::Malformed)?;
-        if head.cmd.text().is_some_and(is_internal) {
-            return Ok(Self::Ignored);
+    fn read(text: &str) -> Result<Self, Fault> {
+        if text.starts_with('{') {
+            let head: Head<'_> = serde_json::from_str(text).map_err(|_| Fault::Malformed)?;
+            if head.cmd.text().is_some_and(is_internal) {
+                return Ok(Self::Internal);
+            }
         }
         UserMessage::read(text.as_bytes()).map(Self::User)
     }

@@ -54,6 +54,7 @@ impl<'de> Visitor<'de> for Reduce {
         f.write_str("any JSON value")
     }
 
+    // The default, in whatever way it is written: a field that is absent is null.
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
         Ok(Scalar::Null)
     }
