@@ -26,3 +26,5 @@ mod node;
 mod notify;
 #[path = "wire/primary.rs"]
 mod primary;
+#[path = "wire/query.rs"]
+mod query;

@@ -1,5 +1,7 @@
 //! The control socket's lines: round trips, and whatever else may come.
 
+use std::time::Duration;
+
 use dutch_master::wire::control::{
     Event, Finding, Gravity, Millis, Progress, REQUEST_LIMIT, Reply, Request, Status, answer, ask,
     reply, request,
@@ -99,6 +101,22 @@ fn whatever_is_no_request_is_refused_in_a_short_sentence() {
     }
     let problem = request(br#"{"v":2,"op":"status"}"#).unwrap_err();
     assert_eq!(problem, "version 2: only 1 is spoken here");
+}
+
+#[test]
+fn a_request_may_be_as_long_as_the_limit() {
+    let text = r#"{"v":1,"op":"live"}"#;
+    assert_eq!(request(format!("{text:REQUEST_LIMIT$}").as_bytes()), Ok(Request::Live));
+    let longer = format!("{text:width$}", width = REQUEST_LIMIT + 1);
+    let problem = request(longer.as_bytes()).unwrap_err();
+    assert_eq!(problem, format!("a line of more than {REQUEST_LIMIT} bytes"));
+}
+
+#[test]
+fn times_are_told_in_whole_milliseconds() {
+    assert_eq!(Millis::from(Duration::from_micros(1_500_999)), Millis(1500));
+    assert_eq!(Duration::from(Millis(1500)), Duration::from_millis(1500));
+    assert_eq!(Millis::from(Duration::MAX), Millis(u64::MAX));
 }
 
 proptest! {

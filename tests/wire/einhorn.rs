@@ -31,6 +31,25 @@ fn anything_else_is_refused_by_name() {
     }
 }
 
+#[test]
+fn an_acknowledgement_may_be_as_long_as_the_limit() {
+    let text = "{\"command\":\"worker:ack\",\"pid\":4711}";
+    assert_eq!(parse(format!("{text:LINE_LIMIT$}").as_bytes()), Ok(Ack { pid: 4711 }));
+}
+
+#[test]
+fn a_refusal_says_what_would_be_taken() {
+    let refused = |line: &[u8]| parse(line).unwrap_err().to_string();
+    assert_eq!(
+        refused(&[b' '; LINE_LIMIT + 1]),
+        format!("an einhorn request of more than {LINE_LIMIT} bytes")
+    );
+    let other = refused(b"{\"command\":\"worker:\\u001b\"}");
+    assert_eq!(other, "einhorn command \"worker:\\u{1b}\": only \"worker:ack\" is served");
+    assert!(refused(b"hello").ends_with("neither JSON nor YAML"));
+    assert!(refused(b"{\"command\":\"worker:ack\"}").ends_with("without the worker's pid"));
+}
+
 proptest! {
     #[test]
     fn no_line_panics(line in proptest::collection::vec(any::<u8>(), 0..300)) {

@@ -43,6 +43,7 @@ fn a_refused_line_is_reported_once_and_the_next_one_is_read() {
         [Err(TooLong { limit: 4 }), Ok(b"ok".to_vec())]
     );
     assert_eq!(all(&mut lines, &[b"12345678"]), [Err(TooLong { limit: 4 })]);
+    assert_eq!(TooLong { limit: 4 }.to_string(), "a line of more than 4 bytes");
     assert_eq!((lines.take_rest(), lines.pending()), (None, 0));
 }
 

@@ -28,7 +28,7 @@ fn part<'a>(capture: &'a str, name: &str) -> Vec<&'a str> {
     lines.filter_map(|line| line.strip_prefix("W> ").or(line.strip_prefix("W+ "))).collect()
 }
 
-fn read(line: &str) -> Result<Incoming, Fault> {
+pub(crate) fn read(line: &str) -> Result<Incoming, Fault> {
     let mut inbox = Inbox::default();
     inbox.feed(line.as_bytes());
     inbox.feed(b"\n");
@@ -247,33 +247,33 @@ fn internal_messages_that_mean_nothing_are_ignored() {
 }
 
 #[test]
-fn a_message_with_an_ack_is_a_reply_whatever_else_it_holds() {
-    let reply = r#"{"cmd":"NODE_CLUSTER","act":"close","key":"k","ack":3,"accepted":false}"#;
-    assert_eq!(read(reply), Ok(Incoming::Reply { ack: 3, accepted: false }));
+fn a_descriptor_comes_with_the_applications_message_or_an_internal_one() {
+    let table = [
+        (r#"{"event":"request-restart"}"#, Wrapped::User(UserMessage::RequestRestart)),
+        (r#""ready""#, Wrapped::User(UserMessage::Ready)),
+        (r#"[{"cmd":"NODE_CLUSTER"}]"#, Wrapped::User(UserMessage::Other)),
+        (r#"{"cmd":"NODE_CLUSTER","act":"online"}"#, Wrapped::Internal),
+        (r#"{"cmd":"NODE_HANDLE","msg":"ready"}"#, Wrapped::Internal),
+        ("null", Wrapped::Internal),
+    ];
+    for (inside, wrapped) in table {
+        let line = format!(r#"{{"cmd":"NODE_HANDLE","type":"net.Socket","msg":{inside}}}"#);
+        assert_eq!(read(&line), Ok(Incoming::Handle(wrapped)), "{inside}");
+    }
+    assert_eq!(read(r#"{"cmd":"NODE_HANDLE"}"#), Ok(Incoming::Handle(Wrapped::Internal)));
 }
 
 #[test]
-fn a_server_that_makes_no_sense_is_answered() {
-    for fields in [
-        r#""addressType":4,"port":65536"#,
-        r#""addressType":4,"port":-1"#,
-        r#""addressType":4,"address":[],"port":1"#,
-        r#""addressType":5,"port":1"#,
-        r#""addressType":-1,"address":"""#,
-        r#""addressType":null,"fd":-1"#,
-        r#""addressType":"udp5""#,
-        r#""addressType":4,"port":1,"flags":-1"#,
-    ] {
-        let line = format!(r#"{{"cmd":"NODE_CLUSTER","act":"queryServer","seq":9,{fields}}}"#);
-        assert_eq!(read(&line), Ok(Incoming::BadQuery { seq: 9, errno: -22 }), "{fields}");
+fn an_answer_to_a_descriptor_is_known_however_its_json_is_written() {
+    for line in [r#"{"cmd":"NODE_HANDLE_ACK"}"#, r#"{ "seq": 1, "cmd": "NODE_HANDLE_ACK" }"#] {
+        assert_eq!(read(line), Ok(Incoming::HandleAck), "{line}");
     }
-    let long = "x".repeat(2000);
-    let line = format!(
-        r#"{{"cmd":"NODE_CLUSTER","act":"queryServer","seq":9,"addressType":-1,"address":"{long}"}}"#
-    );
-    assert_eq!(read(&line), Ok(Incoming::BadQuery { seq: 9, errno: -22 }));
-    let unnumbered = r#"{"cmd":"NODE_CLUSTER","act":"queryServer","addressType":4,"port":1}"#;
-    assert_eq!(read(unnumbered), Err(Fault::Malformed));
+}
+
+#[test]
+fn a_message_with_an_ack_is_a_reply_whatever_else_it_holds() {
+    let reply = r#"{"cmd":"NODE_CLUSTER","act":"close","key":"k","ack":3,"accepted":false}"#;
+    assert_eq!(read(reply), Ok(Incoming::Reply { ack: 3, accepted: false }));
 }
 
 #[test]
@@ -288,6 +288,17 @@ fn malformed_lines_are_dropped_and_too_many_end_it() {
     let last = inbox.take_message();
     assert_eq!(last, Some(Err(Fault::TooManyMalformed)));
     assert!(Fault::TooManyMalformed.is_fatal() && !Fault::Malformed.is_fatal());
+}
+
+#[test]
+fn a_fault_says_where_it_is_and_how_much_would_be_borne() {
+    for (fault, text) in [
+        (Fault::Malformed, "a line on the Node channel that is no message"),
+        (Fault::TooManyMalformed, "more than 100 lines on the Node channel are no message"),
+        (Fault::LineTooLong, "a line of more than 1048576 bytes on the Node channel"),
+    ] {
+        assert_eq!(fault.to_string(), text);
+    }
 }
 
 #[test]
@@ -349,26 +360,6 @@ proptest! {
         let mut inbox = Inbox::default();
         inbox.feed(&line);
         while inbox.take_message().is_some() {}
-    }
-
-    #[test]
-    fn every_query_that_could_be_sent_is_read_or_answered(
-        address in prop_oneof![Just("null".to_string()), "\"[a-z0-9.:/]{0,20}\"", Just("3".to_string())],
-        port in prop_oneof![Just("null".to_string()), (-5_i64..70_000).prop_map(|n| n.to_string())],
-        kind in prop_oneof![
-            Just("4"), Just("6"), Just("-1"), Just("null"), Just("\"udp4\""), Just("\"udp6\"")
-        ],
-        fd in prop_oneof![Just("null".to_string()), (-2_i64..5).prop_map(|n| n.to_string())],
-        seq in 0_u64..1 << 50,
-    ) {
-        let line = format!(
-            r#"{{"cmd":"NODE_CLUSTER","act":"queryServer","index":0,"data":null,"address":{address},"port":{port},"addressType":{kind},"fd":{fd},"seq":{seq}}}"#
-        );
-        match read(&line) {
-            Ok(Incoming::Query(query)) => prop_assert_eq!(query.seq, seq),
-            Ok(Incoming::BadQuery { seq: answered, .. }) => prop_assert_eq!(answered, seq),
-            other => prop_assert!(false, "{other:?}"),
-        }
     }
 
     #[test]

@@ -110,6 +110,16 @@ fn a_datagram_that_systemd_would_refuse_is_refused() {
 }
 
 #[test]
+fn a_refusal_says_what_is_wrong_with_the_notification() {
+    let refused = |datagram: &[u8]| parse(datagram).unwrap_err().to_string();
+    let long = refused(&[b'a'; DATAGRAM_LIMIT + 1]);
+    assert_eq!(long, "a notification of more than 4096 bytes");
+    assert_eq!(refused(b"READY=1\0\nSTATUS=x"), "a notification with a NUL inside");
+    let crowded = refused(b"BARRIER=1\nREADY=1");
+    assert_eq!(crowded, "BARRIER=1 must stand alone in its notification");
+}
+
+#[test]
 fn a_status_cannot_speak_to_the_terminal() {
     let status = |bytes: &[u8]| match parse(&[b"STATUS=", bytes].concat()).unwrap().remove(0) {
         Notice::Status(text) => text,
