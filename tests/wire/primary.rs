@@ -1,5 +1,7 @@
 //! The primary as a machine: a made-up world around it, for stories and a simulation.
 
+#[path = "primary/bounds.rs"]
+mod bounds;
 #[path = "primary/simulation.rs"]
 mod simulation;
 #[path = "primary/stories.rs"]
@@ -102,6 +104,12 @@ impl World {
 
     fn listening(&mut self, member: u64, port: u16) -> Vec<Effect> {
         self.say(member, &server("listening", port))
+    }
+
+    fn close(&mut self, member: u64, listener: u64) -> Vec<Effect> {
+        let key = self.primary.key_of(listener).unwrap();
+        let close = format!(r#"{{"cmd":"NODE_CLUSTER","act":"close","key":"{key}","seq":5}}"#);
+        self.say(member, &close)
     }
 
     fn accept(&mut self, listener: u64) -> (u64, Vec<Effect>) {

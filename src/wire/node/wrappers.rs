@@ -19,23 +19,18 @@ pub enum Answer<T> {
 #[derive(Debug, Clone)]
 pub struct Wrappers<T> {
     outstanding: VecDeque<T>,
-    limit: usize,
+}
+
+impl<T> Default for Wrappers<T> {
+    fn default() -> Self {
+        Self { outstanding: VecDeque::new() }
+    }
 }
 
 impl<T> Wrappers<T> {
-    /// At most so many may be under way.
-    #[must_use]
-    pub const fn new(limit: usize) -> Self {
-        Self { outstanding: VecDeque::new(), limit }
-    }
-
-    /// Notes one that is sent now; hands it back when too many are under way already.
-    pub fn note_sent(&mut self, message: T) -> Result<(), T> {
-        if self.outstanding.len() >= self.limit {
-            return Err(message);
-        }
+    /// Notes one that is sent now. Look first at how many are under way: a worker need not answer.
+    pub fn note_sent(&mut self, message: T) {
         self.outstanding.push_back(message);
-        Ok(())
     }
 
     /// Notes an answer: `arrived` for an ACK.
@@ -47,20 +42,9 @@ impl<T> Wrappers<T> {
         }
     }
 
-    /// Takes the next unanswered one, when the channel is gone.
-    pub fn take_unanswered(&mut self) -> Option<T> {
-        self.outstanding.pop_front()
-    }
-
     /// How many are under way.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn under_way(&self) -> usize {
         self.outstanding.len()
-    }
-
-    /// Whether none is under way.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.outstanding.is_empty()
     }
 }

@@ -303,8 +303,7 @@ fn a_worker_that_closes_a_server_gets_no_more_of_its_connections() {
     let mut world = World::round_robin();
     world.serving(1, None, 8000);
     world.serving(2, None, 8000);
-    let key = world.primary.key_of(0).unwrap();
-    world.say(1, &format!(r#"{{"cmd":"NODE_CLUSTER","act":"close","key":"{key}","seq":5}}"#));
+    world.close(1, 0);
     assert_eq!(world.accept_for(0).0, 2);
     assert!(!world.primary.wants_connection(0));
 }

@@ -56,12 +56,10 @@ impl Primary {
     }
 
     fn hand(&mut self, number: u64, listener_number: u64, connection: u64) {
-        let Some(listener) = self.listeners.get_mut(&listener_number) else { return };
+        let Some(listener) = self.listeners.get(&listener_number) else { return };
         let Some(member) = self.members.get_mut(&number) else { return };
         let seq = member.take_seq();
-        if member.wrappers.note_sent(Sent::Connection { seq }).is_err() {
-            return listener.waiting.push_front(connection);
-        }
+        member.wrappers.note_sent(Sent::Connection { seq });
         member.handed.insert(seq, Handed { listener: listener_number, connection });
         member.connections = member.connections.saturating_add(1);
         let message = Outgoing::Connection { seq, key: &listener.key };

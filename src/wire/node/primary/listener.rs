@@ -70,7 +70,9 @@ impl Primary {
             return self.refuse(number, &query, EADDRINUSE);
         }
         let known = known.map(|(listener, _)| *listener);
-        if member.shares.len() >= KEY_LIMIT {
+        // What it waits for counts too: one reading of its channel can hold hundreds of questions.
+        let asked = self.listeners.values().filter(|listener| listener.is_asked_by(number));
+        if member.shares.len().saturating_add(asked.count()) >= KEY_LIMIT {
             return self.give_up(number, Misdeed::TooManyServers);
         }
         match known {
@@ -165,10 +167,10 @@ impl Primary {
             return;
         };
         let udp = matches!(share.query.target, Target::Udp { .. });
-        let sent = Sent::Listener { listener: listener_number, ack, attempts };
-        if member.wrappers.note_sent(sent).is_err() {
+        if !member.has_room() {
             return self.give_up(number, Misdeed::ReadsNothing);
         }
+        member.wrappers.note_sent(Sent::Listener { listener: listener_number, ack, attempts });
         let (key, data) = (&*listener.key, listener.data.as_deref());
         let line = Outgoing::Share { ack, key, data, udp }.encode(member.inbox.dialect());
         let with = Some(Attachment::Listener(listener_number));

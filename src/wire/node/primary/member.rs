@@ -10,7 +10,7 @@ use core::{num::NonZeroUsize, time::Duration};
 use super::{Options, talk::Talk};
 use crate::{
     Timestamp,
-    wire::node::{Inbox, Query, Wrappers},
+    wire::node::{Inbox, KEY_LIMIT, Query, Wrappers},
 };
 
 /// How many times a listening socket is sent again to a worker that had no descriptor for it.
@@ -112,9 +112,6 @@ pub struct MemberView {
 
 impl Member {
     pub(super) fn new(expected: BTreeSet<u64>, limit: NonZeroUsize) -> Self {
-        // A socket for each server, and a connection for each that may be unanswered: more than
-        // that is never under way.
-        let under_way = limit.get().saturating_add(crate::wire::node::KEY_LIMIT);
         Self {
             phase: Phase::Serving,
             inbox: Inbox::default(),
@@ -123,7 +120,7 @@ impl Member {
             next_seq: 0,
             shares: Vec::new(),
             expected,
-            wrappers: Wrappers::new(under_way),
+            wrappers: Wrappers::default(),
             handed: BTreeMap::new(),
             limit,
             rests_until: None,
@@ -153,7 +150,13 @@ impl Member {
         self.phase == Phase::Serving
             && self.rests_until.is_none()
             && self.handed.len() < self.limit.get()
-            && self.wrappers.len() < self.limit.get().saturating_add(self.shares.len())
+            && self.wrappers.under_way() < self.limit.get().saturating_add(self.shares.len())
+    }
+
+    /// Whether it can be sent a socket: one for each server, and a connection for each that may be
+    /// unanswered, is all that is ever under way to who acknowledges what it gets.
+    pub(super) fn has_room(&self) -> bool {
+        self.wrappers.under_way() < self.limit.get().saturating_add(KEY_LIMIT)
     }
 
     /// Whether it is known to have taken in the reply about this listener. Deno loses a connection that
