@@ -104,6 +104,16 @@ fn a_server_that_is_being_opened_is_for_all_who_ask_once_and_still_live() {
 }
 
 #[test]
+fn a_worker_that_serves_gets_nothing_from_a_later_server_before_it_says_that_it_listens() {
+    let mut world = World::round_robin();
+    world.serving(1, None, 8000);
+    world.ask(1, 9000);
+    assert!(world.primary.wants_connection(0) && !world.primary.wants_connection(1));
+    world.listening(1, 9000);
+    assert!(world.primary.wants_connection(1));
+}
+
+#[test]
 fn a_worker_that_listens_on_what_nobody_gave_it_is_taken_to_listen_everywhere() {
     let mut world = World::round_robin();
     world.worker(1, None, 8000);

@@ -163,7 +163,7 @@ impl Member {
     /// comes before that, and does not answer it.
     pub(super) fn listens_on(&self, listener: u64) -> bool {
         let said = |share: &Share| share.listener == listener && share.is_listening;
-        self.listens_alone || self.progress == Progress::Ready || self.shares.iter().any(said)
+        self.listens_alone || self.shares.iter().any(said)
     }
 
     pub(super) fn take_seq(&mut self) -> u64 {
