@@ -271,6 +271,12 @@ fn an_answer_to_a_descriptor_is_known_however_its_json_is_written() {
 }
 
 #[test]
+fn a_text_is_the_same_however_it_is_escaped() {
+    let close = r#"{"cmd":"NODE\u005fCLUSTER","act":"clos\u0065","key":"\/a\"b"}"#;
+    assert_eq!(read(close), Ok(Incoming::Close { key: "/a\"b".into() }));
+}
+
+#[test]
 fn a_message_with_an_ack_is_a_reply_whatever_else_it_holds() {
     let reply = r#"{"cmd":"NODE_CLUSTER","act":"close","key":"k","ack":3,"accepted":false}"#;
     assert_eq!(read(reply), Ok(Incoming::Reply { ack: 3, accepted: false }));

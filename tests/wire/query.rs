@@ -71,6 +71,10 @@ fn a_server_that_makes_no_sense_is_answered() {
         r#""addressType":null,"fd":-1"#,
         r#""addressType":"udp5""#,
         r#""addressType":4,"port":1,"flags":-1"#,
+        r#""addressType":4,"port":1,"flags":0.5"#,
+        r#""addressType":4,"port":1,"flags":18446744073709551615"#,
+        r#""addressType":4,"port":1,"address":true"#,
+        r#""addressType":4,"port":1,"address":{}"#,
     ] {
         assert_eq!(asked(fields), Ok(Incoming::BadQuery { seq: 9, errno: -22 }), "{fields}");
     }

@@ -50,6 +50,7 @@ struct Reduce;
 impl<'de> Visitor<'de> for Reduce {
     type Value = Scalar<'de>;
 
+    // Required, but never asked: JSON holds nothing that is not visited below.
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any JSON value")
     }
