@@ -122,6 +122,18 @@ fn a_worker_that_listens_on_what_nobody_gave_it_is_taken_to_listen_everywhere() 
 }
 
 #[test]
+fn a_successor_that_has_closed_what_it_opened_is_not_found_ready_by_waiting() {
+    let mut world = World::round_robin();
+    world.serving(1, None, 8000);
+    world.ask(1, 9000);
+    world.listening(1, 9000);
+    world.serving(2, Some(1), 8000);
+    world.close(2, 0);
+    assert_eq!(world.primary.deadline(), None);
+    assert_eq!(world.wait(SECOND * 3), []);
+}
+
+#[test]
 fn a_worker_is_shown_as_it_stands() {
     let mut world = World::round_robin();
     let stands = |world: &World| {
