@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use dutch_master::wire::node::{
-    KEY_LIMIT,
+    KEY_LIMIT, UNUSED_LIMIT,
     primary::{Effect, Event, Misdeed, Options, Remark},
 };
 
@@ -43,6 +43,26 @@ fn servers_that_are_asked_for_in_one_breath_are_counted_too() {
     world.event(Event::Joined { member: 1, replaces: None });
     assert!(burst(&mut world, 1, asking(KEY_LIMIT + 1)).contains(&gave_up));
     assert!(keys(&world, 1) <= KEY_LIMIT);
+}
+
+#[test]
+fn of_servers_that_nobody_has_any_more_the_newest_beyond_the_limit_are_closed() {
+    let mut world = World::round_robin();
+    world.serving(1, None, 8000);
+    let key = world.primary.key_of(0).unwrap();
+    let close = |port| {
+        let key = key.replace("8000", &format!("{port}"));
+        format!(r#"{{"cmd":"NODE_CLUSTER","act":"close","key":"{key}","seq":5}}"#)
+    };
+    let lines = (1..=200).flat_map(|port| [server("queryServer", port), close(port)]);
+    let effects = burst(&mut world, 1, lines);
+    let opened = effects.iter().filter(|effect| matches!(effect, Effect::Open { .. })).count();
+    let closed = effects.iter().filter_map(|effect| match effect {
+        Effect::CloseListener(listener) => Some(*listener),
+        _ => None,
+    });
+    let expected = u64::try_from(UNUSED_LIMIT).unwrap() + 1..=200;
+    assert_eq!((opened, closed.collect::<Vec<_>>()), (200, expected.collect()));
 }
 
 #[test]

@@ -82,11 +82,6 @@ impl Primary {
     }
 
     fn open(&mut self, number: u64, key: String, query: Query) {
-        // A worker that opens and closes servers must not fill the master's table of descriptors;
-        // the newest go, so that the server that a successor will ask for stays.
-        let unused = self.unused();
-        let surplus = unused.len().saturating_sub(UNUSED_LIMIT);
-        unused.into_iter().rev().take(surplus).for_each(|unused| self.close(unused));
         let listener = self.next_listener;
         self.next_listener = listener.saturating_add(1);
         let is_shared = self.options.shared || matches!(query.target, Target::Udp { .. });
@@ -118,6 +113,7 @@ impl Primary {
                 for (member, query) in asking {
                     self.admit(member, number, query);
                 }
+                self.close_surplus();
             }
             Err(errno) => {
                 self.listeners.remove(&number);
@@ -210,6 +206,13 @@ impl Primary {
     /// Closes every listener that nobody has a share of, and what waits there.
     pub(super) fn close_unused(&mut self) {
         self.unused().into_iter().for_each(|number| self.close(number));
+    }
+
+    /// A worker that opens and closes servers must not fill the master's table of descriptors. The
+    /// newest go, so that the server that a successor will ask for stays.
+    fn close_surplus(&mut self) {
+        let surplus = self.unused().into_iter().skip(UNUSED_LIMIT);
+        surplus.for_each(|number| self.close(number));
     }
 
     /// Open listeners that nobody has a share of, the oldest first.
