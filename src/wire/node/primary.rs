@@ -20,10 +20,7 @@ mod member;
 mod port;
 mod talk;
 
-use alloc::{
-    collections::{BTreeMap, VecDeque},
-    vec::Vec,
-};
+use alloc::collections::{BTreeMap, VecDeque};
 
 pub use member::MemberView;
 pub use port::{Attachment, Effect, Event, Misdeed, Options, Remark};
@@ -117,11 +114,6 @@ impl Primary {
         let expected = replaces.and_then(|old| self.members.get(&old)).map(Member::listening_on);
         let member = Member::new(expected.unwrap_or_default(), self.options.in_flight);
         self.members.insert(number, member);
-    }
-
-    /// The listeners of which this member has a share.
-    fn held_by(&self, number: u64) -> Vec<u64> {
-        self.members.get(&number).map_or_else(Vec::new, |member| member.held().collect())
     }
 
     /// Whether a member may still speak.

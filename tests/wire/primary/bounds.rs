@@ -190,6 +190,18 @@ fn a_worker_whose_channel_is_gone_is_drained_at_once_and_once() {
 }
 
 #[test]
+fn a_worker_whose_channel_is_gone_has_no_servers_any_more_and_gets_none() {
+    let mut world = World::round_robin();
+    world.serving(1, None, 8000);
+    world.say(1, &server("queryServer", 9000));
+    world.event(Event::Closed { member: 1 });
+    assert_eq!(world.event(Event::Opened { listener: 1, outcome: Ok(None) }), []);
+    assert_eq!(keys(&world, 1), 0);
+    let closed = [Effect::CloseListener(0), Effect::CloseListener(1)];
+    assert_eq!(world.event(Event::Settled), closed);
+}
+
+#[test]
 fn what_a_worker_may_say_in_a_second_is_counted_to_the_message() {
     let mut world = World::round_robin();
     world.worker(1, None, 8000);

@@ -93,17 +93,12 @@ impl Primary {
         }
         self.close_unclaimed(number);
         self.take_back(number);
-        for listener in self.held_by(number) {
-            self.withdraw(number, listener);
-        }
+        self.withdraw_all(number);
     }
 
     /// A member's process has ended.
     pub(super) fn forget(&mut self, number: u64) {
         self.close_channel(number);
-        for listener in self.listeners.values_mut() {
-            listener.forget(number);
-        }
         self.members.remove(&number);
     }
 }

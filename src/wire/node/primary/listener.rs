@@ -44,7 +44,7 @@ impl Listener {
         asking.iter().any(|(member, _)| *member == number)
     }
 
-    pub(super) fn forget(&mut self, number: u64) {
+    fn forget(&mut self, number: u64) {
         self.turn.retain(|member| *member != number);
         if let State::Opening(asking) = &mut self.state {
             asking.retain(|(member, _)| *member != number);
@@ -199,6 +199,16 @@ impl Primary {
             member.shares.retain(|share| share.listener != listener);
         }
         if let Some(listener) = self.listeners.get_mut(&listener) {
+            listener.forget(number);
+        }
+    }
+
+    /// Takes all that a member has and waits for back.
+    pub(super) fn withdraw_all(&mut self, number: u64) {
+        if let Some(member) = self.members.get_mut(&number) {
+            member.shares.clear();
+        }
+        for listener in self.listeners.values_mut() {
             listener.forget(number);
         }
     }

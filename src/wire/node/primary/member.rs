@@ -133,12 +133,8 @@ impl Member {
         }
     }
 
-    pub(super) fn held(&self) -> impl Iterator<Item = u64> + '_ {
-        self.shares.iter().map(|share| share.listener)
-    }
-
     pub(super) fn holds(&self, listener: u64) -> bool {
-        self.held().any(|held| held == listener)
+        self.shares.iter().any(|share| share.listener == listener)
     }
 
     pub(super) fn listening_on(&self) -> BTreeSet<u64> {
