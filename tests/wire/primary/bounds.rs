@@ -190,6 +190,16 @@ fn a_worker_whose_channel_is_gone_is_drained_at_once_and_once() {
 }
 
 #[test]
+fn a_program_that_closes_a_channel_which_it_never_used_has_not_left() {
+    let mut world = World::round_robin();
+    world.event(Event::Joined { member: 1, replaces: None });
+    assert_eq!(world.event(Event::Closed { member: 1 }), []);
+    world.event(Event::Joined { member: 2, replaces: None });
+    world.say(2, r#"{"cmd":"NODE_CLUSTER","act":"online","seq":0}"#);
+    assert_eq!(world.event(Event::Closed { member: 2 }), [Effect::Left(2)]);
+}
+
+#[test]
 fn a_worker_whose_channel_is_gone_has_no_servers_any_more_and_gets_none() {
     let mut world = World::round_robin();
     world.serving(1, None, 8000);
