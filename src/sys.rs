@@ -3,7 +3,7 @@
 //! Errors are plain values with the kernel's error number in them; what an error means for the
 //! fleet is decided elsewhere. All `unsafe` of the program lives below this module.
 
-mod ask;
+pub(crate) mod ask;
 pub(crate) mod attention;
 pub(crate) mod cgroup;
 pub(crate) mod channel;

@@ -9,6 +9,8 @@
     reason = "a test that fails says so by panicking"
 )]
 
+#[path = "operate/afar.rs"]
+mod afar;
 #[path = "operate/crowds.rs"]
 mod crowds;
 #[path = "operate/doctor.rs"]

@@ -95,7 +95,7 @@ impl Master {
 
     /// Takes a snapshot and rolls to it. Without a snapshot nothing changes.
     pub(super) fn roll(&mut self) {
-        match self.sources.snapshot() {
+        match self.sources.snapshot_in_time() {
             Ok(release) => {
                 let path = release.path.display().to_string();
                 self.command(Command::Restart);

@@ -212,7 +212,7 @@ impl Master {
     fn start_count(&mut self, command: &[OsString]) -> Result<(), String> {
         let told = |error: LaunchError| error.to_string();
         let (pipe, end) = host::pipe().map_err(|error| error.to_string())?;
-        let release = self.sources.snapshot().map_err(|error| error.to_string())?;
+        let release = self.sources.snapshot_in_time().map_err(|error| error.to_string())?;
         let spawned =
             self.kit.launch_hook(command, None, &release, &[], Some(end.as_fd())).map_err(told)?;
         self.listeners.forked(self.now);

@@ -13,7 +13,7 @@ use std::{
 
 use cap_std::{ambient_authority, fs::Dir};
 
-use crate::sys::host;
+use crate::sys::{ask, host};
 
 /// The longest value that `ENV_DIR` may hold: Linux takes no more in one string of an environment
 /// (`MAX_ARG_STRLEN`, 32 pages).
@@ -55,6 +55,8 @@ pub(crate) enum ReleaseError {
     Directory(PathBuf, io::Error),
     /// The directory of variables, or a file of it, can't be read.
     Variables(PathBuf, io::Error),
+    /// What this setting names does not answer.
+    Silent(&'static str, PathBuf),
     /// A file of it holds what no variable can hold.
     Value(PathBuf, &'static str),
 }
@@ -66,12 +68,27 @@ impl fmt::Display for ReleaseError {
                 write!(f, "workers' directory {}: {error}", path.display())
             }
             Self::Variables(path, error) => write!(f, "ENV_DIR: {}: {error}", path.display()),
+            Self::Silent(setting, path) => {
+                let (path, seconds) = (path.display(), ask::FILES_PATIENCE.as_secs());
+                write!(f, "{setting}: {path}: no answer in {seconds} s: is its file server gone?")
+            }
             Self::Value(path, problem) => write!(f, "ENV_DIR: {}: {problem}", path.display()),
         }
     }
 }
 
 impl Sources {
+    /// Takes the snapshot of now, unless the files do not answer: a child tries that first.
+    pub(crate) fn snapshot_in_time(&self) -> Result<Release, ReleaseError> {
+        if let Some(path) = &self.chdir {
+            try_out("CHDIR", path, || drop(open(path)))?;
+        }
+        if let Some(path) = &self.env_dir {
+            try_out("ENV_DIR", path, || drop(read_variables(path)))?;
+        }
+        self.snapshot()
+    }
+
     /// Takes the snapshot of now.
     pub(crate) fn snapshot(&self) -> Result<Release, ReleaseError> {
         let path = self.chdir.clone().unwrap_or_else(|| PathBuf::from("."));
@@ -90,6 +107,14 @@ impl Sources {
         environment.extend(self.worker.iter().cloned());
         Ok(Release { directory, path: resolved, environment })
     }
+}
+
+fn try_out(setting: &'static str, path: &Path, look: impl Fn()) -> Result<(), ReleaseError> {
+    let tried = ask::files(|| {
+        look();
+        Vec::new()
+    });
+    tried.map(drop).map_err(|ask::Late| ReleaseError::Silent(setting, path.to_owned()))
 }
 
 fn open(path: &Path) -> io::Result<Dir> {

@@ -2,12 +2,14 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use tracing::warn;
+
 use super::Master;
 use crate::sys::{
     Errno,
     watch::{
         Watcher,
-        fingerprint::{Fingerprint, fingerprint},
+        fingerprint::{Fingerprint, fingerprint, fingerprint_in_time},
     },
 };
 
@@ -15,6 +17,8 @@ use crate::sys::{
 const QUIET_FOR: Duration = Duration::from_secs(1);
 /// What never rests is looked at all the same.
 const AT_LATEST: Duration = Duration::from_secs(10);
+/// When to look again at what did not answer.
+const LATER: Duration = Duration::from_secs(30);
 
 /// The watched paths and what they held last.
 #[derive(Debug)]
@@ -48,10 +52,16 @@ impl Watch {
     }
 
     /// The first path whose content differs from what we saw last; from now on this is what we saw.
-    fn changed(&mut self) -> Option<PathBuf> {
+    /// One that does not answer is looked at later.
+    fn changed(&mut self, now: Duration) -> Option<PathBuf> {
         let mut changed = None;
         for (path, held) in &mut self.paths {
-            let found = fingerprint(path);
+            let Ok(found) = fingerprint_in_time(path) else {
+                let path = path.display().to_string();
+                warn!(target: "roll", path, "a watched path does not answer: is its file server gone?");
+                self.look_at = Some(now.saturating_add(LATER));
+                continue;
+            };
             if found != *held {
                 *held = found;
                 changed = changed.or_else(|| Some(path.clone()));
@@ -80,7 +90,7 @@ impl Master {
             return;
         };
         (watch.look_at, watch.at_latest) = (None, None);
-        if let Some(path) = watch.changed() {
+        if let Some(path) = watch.changed(now) {
             self.request_roll(&format!("{} changed", path.display()));
         }
     }

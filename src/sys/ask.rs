@@ -1,4 +1,6 @@
-//! Looks at another process by a child of ours, which may hang in our stead.
+//! Looks at another process, or at files, by a child of ours, which may hang in our stead.
+//!
+//! Who opens a file of a file server that is gone may wait for ever.
 //!
 //! Some files of /proc take a lock of the process that they tell of: `cmdline` and `environ` the one of its
 //! memory, which it holds while it maps a file of a file server that is gone; `environ` and `syscall` the
@@ -25,6 +27,8 @@ use super::{Pid, panic, signals, spawn};
 
 /// How long we wait for an answer; nothing else is done meanwhile.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// The same for files, which may be far away; while the one who looks at them hangs, nobody else does.
+pub(crate) const FILES_PATIENCE: Duration = Duration::from_secs(3);
 /// Children that may hang at any time.
 const MOST_STUCK: usize = 8;
 /// Processes that are remembered because an answer about them was late.
@@ -36,9 +40,24 @@ const LONGEST: usize = 4096;
 struct Record {
     stuck: usize,
     late: Vec<u32>,
+    /// Who looks at files and has not come back.
+    scout: Option<Pid>,
 }
 
-static RECORD: Mutex<Record> = Mutex::new(Record { stuck: 0, late: Vec::new() });
+static RECORD: Mutex<Record> = Mutex::new(Record { stuck: 0, late: Vec::new(), scout: None });
+
+/// Files did not answer within [`FILES_PATIENCE`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Late;
+
+/// What became of a question.
+enum Outcome {
+    Answer(Vec<u8>),
+    /// It hangs, and has been killed as far as it can be.
+    Hangs(Pid),
+    /// There is no room for another process or pipe.
+    Unasked,
+}
 
 /// What a look at this process finds in /proc, the only thing that is open there. Nothing when it takes too long, and from
 /// then on: about each process
@@ -49,48 +68,82 @@ pub(super) fn ask(about: u32, look: impl FnOnce(&Dir) -> Vec<u8>) -> Option<Vec<
     if record.stuck >= MOST_STUCK || record.late.contains(&about) {
         return None;
     }
-    let (ours, theirs) = pipe::pipe_with(pipe::PipeFlags::CLOEXEC).ok()?;
+    let outcome = send(PATIENCE, || {
+        let proc = Dir::open_ambient_dir("/proc", cap_std::ambient_authority());
+        proc.map_or_else(|_| Vec::new(), |proc| look(&proc))
+    });
+    match outcome {
+        Outcome::Answer(answer) => return Some(answer),
+        Outcome::Unasked => return None,
+        Outcome::Hangs(_) => record.stuck = record.stuck.saturating_add(1),
+    }
+    if record.late.len() >= MOST_LATE {
+        record.late.remove(0);
+    }
+    record.late.push(about);
+    None
+}
+
+/// What a look at files finds, 4 KiB at most. Where no child can be made we look ourselves.
+///
+/// # Errors
+///
+/// They take too long, or somebody still hangs there.
+pub(crate) fn files(look: impl Fn() -> Vec<u8>) -> Result<Vec<u8>, Late> {
+    sweep();
+    let Ok(mut record) = RECORD.lock() else { return Ok(look()) };
+    if record.scout.is_some() {
+        return Err(Late);
+    }
+    match send(FILES_PATIENCE, &look) {
+        Outcome::Answer(answer) => Ok(answer),
+        Outcome::Hangs(scout) => {
+            record.scout = Some(scout);
+            Err(Late)
+        }
+        Outcome::Unasked => Ok(look()),
+    }
+}
+
+fn send(patience: Duration, look: impl FnOnce() -> Vec<u8>) -> Outcome {
+    let Ok((ours, theirs)) = pipe::pipe_with(pipe::PipeFlags::CLOEXEC) else {
+        return Outcome::Unasked;
+    };
     // No handler may run in the child, and none cuts our waiting short.
     let before = signals::Set::FULL.block();
     let child = fork(|| {
         spawn::let_go(&[theirs.as_fd()]);
         let_go_of_streams();
-        let proc = Dir::open_ambient_dir("/proc", cap_std::ambient_authority());
-        let answer = proc.map_or_else(|_| Vec::new(), |proc| look(&proc));
+        let answer = look();
         if answer.len() <= LONGEST {
             let _ = io::write(&theirs, &answer);
         }
     });
     drop(theirs);
-    let answer = child.and_then(|child| {
-        let answer = await_answer(&ours);
-        if answer.is_none() {
-            let _ = signals::kill(child, signals::KILL);
-            record.stuck = record.stuck.saturating_add(1);
-            if record.late.len() >= MOST_LATE {
-                record.late.remove(0);
-            }
-            record.late.push(about);
-        } else {
+    let outcome = child.map_or(Outcome::Unasked, |child| {
+        if let Some(answer) = await_answer(&ours, patience) {
             // It has nothing left to do or to close that could take time.
             reap(child.get(), 0);
+            return Outcome::Answer(answer);
         }
-        answer
+        let _ = signals::kill(child, signals::KILL);
+        Outcome::Hangs(child)
     });
     before.block();
-    answer
+    outcome
 }
 
 /// Reaps those that did not answer and are dead by now. Nobody else sees any of them, not even a wait for all.
 pub(super) fn sweep() {
     let Ok(mut record) = RECORD.lock() else { return };
+    record.scout = record.scout.filter(|scout| is_running(*scout));
     while record.stuck > 0 && reap(-1, libc::WNOHANG) {
         record.stuck = record.stuck.saturating_sub(1);
     }
 }
 
-fn await_answer(from: impl AsFd) -> Option<Vec<u8>> {
-    let limit = Timespec::try_from(PATIENCE).ok()?;
+fn await_answer(from: impl AsFd, patience: Duration) -> Option<Vec<u8>> {
+    let limit = Timespec::try_from(patience).ok()?;
     let mut fds = [PollFd::new(&from, PollFlags::IN)];
     if poll(&mut fds, Some(&limit)) != Ok(1) {
         return None;
@@ -104,6 +157,12 @@ fn await_answer(from: impl AsFd) -> Option<Vec<u8>> {
 fn reap(child: i32, how: i32) -> bool {
     // SAFETY: numbers, and no place for a status.
     unsafe { libc::waitpid(child, std::ptr::null_mut(), libc::__WCLONE | how) > 0 }
+}
+
+/// Whether such a child has not ended; reaps it if it has.
+fn is_running(child: Pid) -> bool {
+    // SAFETY: numbers, and no place for a status.
+    unsafe { libc::waitpid(child.get(), std::ptr::null_mut(), libc::__WCLONE | libc::WNOHANG) == 0 }
 }
 
 /// A stream may be a file of a server that is gone, which is found out by closing it: now, not after the answer.
@@ -155,6 +214,30 @@ mod tests {
             ask(1, |_| vec![]);
             assert_eq!(open, crate::sys::testing::open_descriptors());
         });
+    }
+
+    #[test]
+    fn files_that_do_not_answer_are_asked_again_when_the_one_who_hung_there_is_gone() {
+        alone(
+            "sys::ask::tests::files_that_do_not_answer_are_asked_again_when_the_one_who_hung_there_is_gone",
+            || {
+                assert_eq!(files(|| vec![7; LONGEST]), Ok(vec![7; LONGEST]));
+                #[expect(clippy::disallowed_methods, reason = "a test has no turns")]
+                let begin = Instant::now();
+                let hang =
+                    || hang(&Dir::open_ambient_dir("/", cap_std::ambient_authority()).unwrap());
+                assert_eq!(files(hang), Err(Late));
+                assert!(begin.elapsed() >= FILES_PATIENCE);
+                // Processes are asked on, and who hung is nobody's child.
+                assert_eq!(ask(1, |_| vec![1]), Some(vec![1]));
+                assert_eq!((reap::reap(), reap::has_children()), (None, false));
+                // It was killed, which takes a moment.
+                while files(|| vec![2]) != Ok(vec![2]) {
+                    std::thread::yield_now();
+                }
+                assert!(RECORD.lock().unwrap().scout.is_none());
+            },
+        );
     }
 
     #[test]

@@ -90,7 +90,7 @@ fn workers_whose_epoll_sets_hang_for_readers_cost_doctor_a_moment_and_nobody_a_r
         BufReader::new(client).read_line(&mut answer).unwrap();
         assert_eq!(answer, "hello\n");
     }
-    in_time(master.verb(&["roll"]).stdout(Stdio::null()).spawn().unwrap());
+    in_time(master.verb(&["reload"]).stdout(Stdio::null()).spawn().unwrap());
     let stop = Instant::now();
     assert_eq!(master.stop(), 0);
     assert!(stop.elapsed() < Duration::from_secs(20), "{:?}", stop.elapsed());

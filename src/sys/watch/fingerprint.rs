@@ -12,6 +12,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::sys::ask::{self, Late};
+
 /// No more entries of a tree are looked at.
 const ENTRIES: usize = 10_000;
 /// No more bytes are read in all; beyond, a file's size and time of change stand for its content.
@@ -31,6 +33,16 @@ pub(crate) fn fingerprint(path: &Path) -> Fingerprint {
     let mut reading = Reading { hasher: DefaultHasher::new(), entries: ENTRIES, bytes: BYTES };
     reading.take(path, DEPTH);
     Fingerprint(reading.hasher.finish())
+}
+
+/// The same, of a path that may lie on a file server that is gone.
+///
+/// # Errors
+///
+/// There was no answer in time.
+pub(crate) fn fingerprint_in_time(path: &Path) -> Result<Fingerprint, Late> {
+    let answer = ask::files(|| fingerprint(path).0.to_ne_bytes().to_vec())?;
+    Ok(Fingerprint(u64::from_ne_bytes(answer.try_into().map_err(|_| Late)?)))
 }
 
 /// A fingerprint in the making, and what it may still cost.
