@@ -1,9 +1,12 @@
 //! How much a worker may have, ask and say, and what is shown and written of it.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use dutch_master::wire::node::{
-    KEY_LIMIT, UNUSED_LIMIT,
+    Fault, KEY_LIMIT, UNUSED_LIMIT,
     primary::{Effect, Event, Misdeed, Options, Remark},
 };
 
@@ -155,6 +158,43 @@ fn a_successor_that_has_closed_what_it_opened_is_not_found_ready_by_waiting() {
 }
 
 #[test]
+fn of_any_port_and_the_same_by_number_the_number_listens() {
+    let mut world = World::round_robin();
+    world.event(Event::Joined { member: 1, replaces: None });
+    world.ask(1, 0);
+    world.ask(1, 8000);
+    world.listening(1, 8000);
+    assert!(!world.primary.wants_connection(0) && world.primary.wants_connection(1));
+    world.listening(1, 8000);
+    assert!(world.primary.wants_connection(0));
+}
+
+#[test]
+fn a_successor_may_open_its_servers_in_any_order() {
+    for [first, last] in [[8000, 9000], [9000, 8000]] {
+        let mut world = World::round_robin();
+        world.serving(1, None, 8000);
+        world.ask(1, 9000);
+        world.listening(1, 9000);
+        assert!(!world.serving(2, Some(1), first).contains(&Effect::Ready(2)));
+        world.ask(2, last);
+        assert!(world.listening(2, last).contains(&Effect::Ready(2)));
+    }
+}
+
+#[test]
+fn of_two_connections_each_is_answered_for_itself() {
+    let in_flight = 2.try_into().unwrap();
+    let mut world = World::new(Options { in_flight, ..Options::default() });
+    world.serving(1, None, 8000);
+    let (_, first_seq, first) = world.accept_for(0);
+    let (_, second_seq, second) = world.accept_for(0);
+    assert!(!world.primary.wants_connection(0));
+    assert!(world.answer(1, second_seq, true).contains(&Effect::CloseConnection(second)));
+    assert_eq!(world.answer(1, first_seq, false)[0], Effect::Inspect(first));
+}
+
+#[test]
 fn a_worker_is_shown_as_it_stands() {
     let mut world = World::round_robin();
     let stands = |world: &World| {
@@ -240,6 +280,19 @@ fn what_a_worker_may_say_in_a_second_is_counted_to_the_byte() {
     }
     let said = Event::Received { member: 1, bytes: b"1", descriptors: 0 };
     assert_eq!(world.event(said), [Effect::Listen { member: 1, on: false }]);
+}
+
+#[test]
+fn each_misdeed_has_a_sentence_of_its_own() {
+    let misdeeds = [
+        Misdeed::Babble(Fault::LineTooLong),
+        Misdeed::TooManyServers,
+        Misdeed::TooManyDescriptors,
+        Misdeed::AnswersUnasked,
+        Misdeed::ReadsNothing,
+    ];
+    let sentences = BTreeSet::from(misdeeds.map(|misdeed| misdeed.to_string()));
+    assert!(sentences.len() == misdeeds.len() && !sentences.contains(""), "{sentences:?}");
 }
 
 #[test]
