@@ -6,7 +6,7 @@ use std::{
 };
 
 use dutch_master::wire::node::{
-    Fault, KEY_LIMIT, UNUSED_LIMIT,
+    Fault, KEY_LIMIT, UNCLAIMED_LIMIT, UNUSED_LIMIT,
     primary::{Effect, Event, Misdeed, Options, Remark},
 };
 
@@ -66,6 +66,18 @@ fn of_servers_that_nobody_has_any_more_the_newest_beyond_the_limit_are_closed() 
     });
     let expected = u64::try_from(UNUSED_LIMIT).unwrap() + 1..=200;
     assert_eq!((opened, closed.collect::<Vec<_>>()), (200, expected.collect()));
+}
+
+#[test]
+fn descriptors_may_come_before_their_message_up_to_the_limit() {
+    let mut world = World::round_robin();
+    world.worker(1, None, 8000);
+    let descriptors = UNCLAIMED_LIMIT;
+    assert_eq!(world.event(Event::Received { member: 1, bytes: b"{", descriptors }), []);
+    let gave_up = Effect::GaveUp { member: 1, misdeed: Misdeed::TooManyDescriptors };
+    let effects = world.event(Event::Received { member: 1, bytes: b" ", descriptors: 1 });
+    let closed = Effect::CloseDescriptors { member: 1, count: descriptors + 1 };
+    assert_eq!(effects, [closed, gave_up]);
 }
 
 #[test]
