@@ -372,3 +372,17 @@ fn a_boot_that_has_lasted_is_gone_back_to_even_if_nobody_serves_when_a_roll_is_a
     }
     assert_eq!(world.fleet.wanted(), Some(boot));
 }
+
+#[test]
+fn a_fleet_at_rest_waits_for_nobody_to_prove_itself() {
+    let mut world = puppets(2);
+    for id in world.ids() {
+        world.does(id, WorkerEvent::Ready);
+    }
+    world.wait(60_000);
+    let dead = world.ids()[0];
+    world.does(dead, WorkerEvent::Exited);
+    world.does(the(&world, Starting), WorkerEvent::Ready);
+    assert_eq!(world.serving(), 2);
+    assert_eq!(world.fleet.deadline(), None, "it would wake up for nothing");
+}
