@@ -80,6 +80,9 @@ impl Shared {
             self.note(kind, &outcome, began);
             thread::sleep(self.load.pause);
         }
+        if left > 0 {
+            self.with_report(|report| report.note_stop(Instant::now()));
+        }
     }
 
     fn note(&self, kind: Kind, outcome: &Outcome, began: Instant) {

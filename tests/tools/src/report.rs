@@ -32,6 +32,7 @@ pub struct Report {
     began: Instant,
     last_success: Instant,
     gap: Duration,
+    all_ask: bool,
     one_shot: Counts,
     keep_alive: Counts,
     by: BTreeMap<String, u64>,
@@ -48,6 +49,7 @@ impl Report {
             began: now,
             last_success: now,
             gap: Duration::ZERO,
+            all_ask: true,
             one_shot: Counts::default(),
             keep_alive: Counts::default(),
             by: BTreeMap::new(),
@@ -84,9 +86,22 @@ impl Report {
         *self.by.entry(who).or_default() += 1;
     }
 
+    /// A client was told to stop. From now on few may be left to be answered, so that silence says
+    /// nothing of the server.
+    pub fn note_stop(&mut self, now: Instant) {
+        self.note_silence(now);
+        self.all_ask = false;
+    }
+
     fn note_success(&mut self, now: Instant) {
-        self.gap = self.gap.max(now.saturating_duration_since(self.last_success));
+        self.note_silence(now);
         self.last_success = self.last_success.max(now);
+    }
+
+    fn note_silence(&mut self, now: Instant) {
+        if self.all_ask {
+            self.gap = self.gap.max(now.saturating_duration_since(self.last_success));
+        }
     }
 
     fn counts(&mut self, kind: Kind) -> &mut Counts {
@@ -98,7 +113,7 @@ impl Report {
 
     /// The report of a run that ended now, as one JSON object.
     pub fn finish(mut self, now: Instant) -> Value {
-        self.gap = self.gap.max(now.saturating_duration_since(self.last_success));
+        self.note_silence(now);
         let mut latencies = self.one_shot.latencies.clone();
         latencies.extend(&self.keep_alive.latencies);
         latencies.sort_unstable();

@@ -9,7 +9,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::net::sockopt::set_socket_linger;
@@ -17,6 +17,7 @@ use tools::{
     attempt::{Class, Kept, Request, keep_alive, one_shot},
     http::answer,
     load::{self, Load},
+    report::{Kind, Report},
     stream::{Address, Idle},
 };
 
@@ -252,4 +253,30 @@ fn a_run_counts_every_broken_request_and_no_other() {
     assert_eq!(number("/ok") + failed, requests);
     assert_eq!(report["by"].as_object().unwrap().len() as u64, number("/ok"));
     assert!(report["gap_ms"].as_f64().unwrap() > 0.0);
+}
+
+/// The longest gap in milliseconds, where requests ended so many milliseconds after the beginning
+/// and the first client was told to stop at `stop`.
+fn gap(ends: &[(Class, u64)], stop: u64) -> f64 {
+    let began = Instant::now();
+    let at = |milliseconds| began + Duration::from_millis(milliseconds);
+    let mut report = Report::new(began);
+    for (class, end) in ends {
+        if *end > stop {
+            report.note_stop(at(stop));
+        }
+        report.note(Kind::OneShot, *class, began, at(*end));
+    }
+    report.note_stop(at(stop));
+    report.finish(at(9000))["gap_ms"].as_f64().unwrap()
+}
+
+#[test]
+fn a_gap_is_silence_while_all_clients_ask() {
+    let (ok, timeout) = (Class::Ok, Class::Timeout);
+    assert!((gap(&[(ok, 100), (ok, 3100), (ok, 3200)], 3200) - 3000.0).abs() < 0.1);
+    // Nobody is answered until a client gives up.
+    assert!((gap(&[(ok, 100), (timeout, 2100)], 2100) - 2000.0).abs() < 0.1);
+    // The last client waits for an answer when the others have gone.
+    assert!((gap(&[(ok, 100), (ok, 150), (ok, 5000)], 150) - 100.0).abs() < 0.1);
 }
