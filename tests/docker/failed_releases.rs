@@ -4,11 +4,7 @@ use crate::harness::{Container, Entry, Releases, Setup, alone, no_gap, together}
 
 fn fleet(releases: &Releases) -> Setup {
     releases.deploy("v1", "");
-    Setup::new("")
-        .options(&releases.volume())
-        .set("CHDIR", "/srv/current")
-        .set("START_TIMEOUT", "2s")
-        .set("KILL_TIMEOUT", "2s")
+    Setup::new("").options(&releases.volume()).set("CHDIR", "/srv/current")
 }
 
 fn of_generation(entries: &[Entry], generation: &str) -> usize {
@@ -16,9 +12,9 @@ fn of_generation(entries: &[Entry], generation: &str) -> usize {
 }
 
 /// Rolls a broken release out under load, then a good one.
-fn broken(knobs: &str) -> (Container, Entry) {
+fn broken(knobs: &str, start_timeout: &str) -> (Container, Entry) {
     let releases = Releases::new();
-    let container = fleet(&releases).ready();
+    let container = fleet(&releases).set("START_TIMEOUT", start_timeout).ready();
     let load = container.load("by=version");
     releases.deploy("v2", knobs);
     container.signal("SIGUSR2");
@@ -40,7 +36,7 @@ fn broken(knobs: &str) -> (Container, Entry) {
 #[test]
 fn a_release_that_exits_while_booting_is_given_up_and_its_code_is_in_the_log() {
     let _company = together();
-    let (container, _) = broken("boot-exit=7");
+    let (container, _) = broken("boot-exit=7", "60s");
     let exits = container.said("worker exited");
     assert!(exits.iter().any(|entry| entry.text.contains('7')), "{}", container.tail());
 }
@@ -48,7 +44,7 @@ fn a_release_that_exits_while_booting_is_given_up_and_its_code_is_in_the_log() {
 #[test]
 fn a_release_that_is_killed_while_booting_is_given_up() {
     let _company = together();
-    let (container, _) = broken("boot-kill=9");
+    let (container, _) = broken("boot-kill=9", "60s");
     let exits = container.said("worker exited");
     assert!(exits.iter().any(|entry| entry.field("signal").is_some()), "{}", container.tail());
 }
@@ -56,14 +52,15 @@ fn a_release_that_is_killed_while_booting_is_given_up() {
 #[test]
 fn a_release_that_never_gets_ready_is_given_up_when_its_time_is_over() {
     let _company = together();
-    broken("boot-hang");
+    broken("boot-hang", "5s");
 }
 
 #[test]
 fn a_release_that_dies_right_after_it_was_ready_is_given_up() {
     let _company = together();
     let releases = Releases::new();
-    let container = fleet(&releases).set("CANARY", "500ms").ready();
+    // However late it crashes, it has not lived for so long.
+    let container = fleet(&releases).set("CANARY", "8s").ready();
     releases.deploy("v2", "crash-after=100 exit-code=9");
     container.signal("SIGUSR2");
     container.next("roll failed");
@@ -78,14 +75,12 @@ fn a_release_that_dies_right_after_it_was_ready_is_given_up() {
 #[test]
 fn a_broken_release_leaves_no_gap() {
     let _quiet = alone();
-    no_gap("a broken release", || {
-        let releases = Releases::new();
-        let container = fleet(&releases).ready();
-        let load = container.load("one-shot=6 keep-alive=4");
+    let releases = Releases::new();
+    let start = || fleet(&releases).ready();
+    no_gap("a broken release", start, |container| {
         releases.deploy("v2", "boot=2000 boot-exit=1");
         container.signal("SIGUSR2");
         container.next("roll failed");
-        load.finish()
     });
 }
 
@@ -93,7 +88,7 @@ fn a_broken_release_leaves_no_gap() {
 fn a_release_that_ignores_the_stop_signal_is_killed_after_the_time_set() {
     let _company = together();
     let releases = Releases::new();
-    let container = fleet(&releases).ready();
+    let container = fleet(&releases).set("KILL_TIMEOUT", "2s").ready();
     releases.deploy("v2", "ignore-term");
     container.roll();
     releases.deploy("v3", "");

@@ -13,6 +13,7 @@
     reason = "a test fails by panicking, and may read its environment and the clock"
 )]
 
+#[allow(dead_code, unused_imports, reason = "the other suites use the rest of it")]
 mod harness;
 
 mod captured;

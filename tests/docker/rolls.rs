@@ -1,6 +1,6 @@
 //! Rolls of good releases, with load on them.
 
-use crate::harness::{Setup, alone, no_gap, together};
+use crate::harness::{Releases, Setup, alone, no_gap, together, until};
 
 /// The slow boot of peers.md, and requests that are in flight at any time.
 const SLOW: &str = "version=v1 boot=2000 delay=5";
@@ -39,12 +39,8 @@ fn a_roll_loses_nothing_where_each_slot_has_a_socket() {
 fn a_roll_of_a_release_that_boots_slowly_leaves_no_gap() {
     let _quiet = alone();
     for balance in ["shared", "slot"] {
-        no_gap(balance, || {
-            let container = Setup::new("version=v1 boot=2000").set("BALANCE", balance).ready();
-            let load = container.load("one-shot=6 keep-alive=4");
-            container.roll();
-            load.finish()
-        });
+        let setup = Setup::new("version=v1 boot=2000").set("BALANCE", balance);
+        no_gap(balance, || setup.ready(), |container| drop(container.roll()));
     }
 }
 
@@ -66,12 +62,21 @@ fn a_fleet_of_one_is_replaced_by_a_worker_that_is_ready_first() {
 #[test]
 fn a_roll_asked_for_during_a_roll_ends_with_everybody_started_after_it() {
     let _company = together();
-    let container = Setup::new("version=v1 boot=700").set("SURGE", "1").ready();
+    let releases = Releases::new();
+    releases.deploy("v1", "");
+    let container = Setup::new("")
+        .options(&releases.volume())
+        .set("CHDIR", "/srv/current")
+        .set("SURGE", "1")
+        .ready();
     let load = container.load("");
+    // Nobody else is started before it is ready, or told so.
+    releases.deploy("v2", "boot=8000");
     container.signal("SIGUSR2");
     container.next_where("a worker of generation 2", |entry| {
         entry.says("worker starting") && entry.field("generation").as_deref() == Some("2")
     });
+    releases.deploy("v3", "");
     container.signal("SIGUSR2");
     container.next_where("the roll to generation 3", |entry| {
         entry.says("every worker ready") && entry.field("generation").as_deref() == Some("3")
@@ -82,6 +87,7 @@ fn a_roll_asked_for_during_a_roll_ends_with_everybody_started_after_it() {
             == log.iter().filter(|entry| entry.says("worker starting")).count() - 2
     });
     assert_eq!(container.answers("generation", 6), ["3".to_owned()].into());
+    assert_eq!(container.answers("version", 6), ["v3".to_owned()].into());
     // The slots that had not been rolled skip the generation in the middle.
     let middle = container
         .said("worker starting")
@@ -99,14 +105,11 @@ fn ten_requests_in_a_row_end_on_one_generation_without_a_lost_request() {
     for _ in 0..10 {
         container.signal("SIGUSR2");
     }
-    container.next("roll complete");
-    load.finish().nothing_was_lost();
-    container.until("two workers are left", |log| {
-        let count = |message: &str| log.iter().filter(|entry| entry.says(message)).count();
-        count("worker starting") == count("worker exited") + 2
+    // Where they come slowly, some of them are rolls of their own.
+    until("one generation is left", || {
+        container.answers("generation", 6).len() == 1 && container.workers() == 2
     });
-    assert_eq!(container.answers("generation", 6).len(), 1);
-    assert_eq!(container.workers(), 2);
+    load.finish().nothing_was_lost();
     assert_eq!(container.stop().0, 0);
 }
 
@@ -136,7 +139,9 @@ fn requests_in_flight_are_finished_by_the_worker_that_took_them() {
     let _company = together();
     for balance in ["shared", "slot"] {
         let container = Setup::new("version=v1").set("BALANCE", balance).ready();
-        let load = container.load("path=/?id={id}&ms=1500 one-shot=20 keep-alive=0 by=generation");
+        let load =
+            container.begin_load("path=/?id={id}&ms=1500 one-shot=20 keep-alive=0 by=generation");
+        until("requests are in flight", || container.connections() > 0);
         container.roll();
         container.roll();
         let report = load.finish();

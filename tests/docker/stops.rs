@@ -4,10 +4,18 @@ use std::time::Duration;
 
 use crate::harness::{Container, Load, Setup, together, until};
 
-/// Twelve requests that take three seconds, all of them with a worker already.
+/// What ends by the default `KILL_TIMEOUT`, or `docker stop`, takes longer.
+const SOON: Duration = Duration::from_secs(25);
+
+/// How many workers were killed before the container ended.
+fn killed(container: &Container) -> usize {
+    container.whole_log().iter().filter(|entry| entry.says("killing worker")).count()
+}
+
+/// Twelve requests that take so long that all of them are with a worker before the first one ends.
 fn in_flight(container: &Container) -> Load {
-    let words = "path=/?id={id}&ms=3000 one-shot=8 keep-alive=4 count=1 by=version";
-    let load = container.load(words);
+    let words = "path=/?id={id}&ms=10000 timeout=60000 one-shot=8 keep-alive=4 count=1 by=version";
+    let load = container.begin_load(words);
     until("requests are in flight", || container.connections() >= 12);
     load
 }
@@ -31,7 +39,7 @@ fn a_second_term_changes_nothing() {
     container.signal("SIGTERM");
     assert_eq!(container.exit_code(), 0);
     assert_eq!(load.finish().by("v1"), 12);
-    assert!(container.said("killing worker").is_empty());
+    assert_eq!(killed(&container), 0);
 }
 
 #[test]
@@ -43,7 +51,7 @@ fn a_second_int_kills_at_once() {
     let began = std::time::Instant::now();
     container.signal("SIGINT");
     assert_eq!(container.exit_code(), 1);
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
 }
 
 #[test]
@@ -65,8 +73,8 @@ fn a_worker_that_ignores_term_is_killed_after_the_time_set_and_the_code_is_1() {
     let container = Setup::new("version=v1 ignore-term").set("KILL_TIMEOUT", "1s").ready();
     let (code, took) = container.stop();
     assert_eq!(code, 1);
-    assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(8), "{took:?}");
-    assert_eq!(container.said("killing worker").len(), 2);
+    assert!(took >= Duration::from_secs(1) && took < SOON, "{took:?}");
+    assert_eq!(killed(&container), 2);
 }
 
 #[test]
@@ -76,7 +84,7 @@ fn a_stop_during_boot_ends_the_booting_workers() {
     container.next_where("a worker that boots", |entry| entry.text.starts_with("worker up"));
     let (code, took) = container.stop();
     assert_eq!(code, 0, "{}", container.tail());
-    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert!(took < SOON, "{took:?}");
 }
 
 #[test]
@@ -107,7 +115,7 @@ fn a_worker_that_ends_by_the_stop_signal_or_with_a_code_of_its_own_has_ended_cle
 #[test]
 fn a_shutdown_delay_serves_on_before_the_workers_drain() {
     let _company = together();
-    let container = Setup::new("version=v1").set("SHUTDOWN_DELAY", "3s").ready();
+    let container = Setup::new("version=v1").set("SHUTDOWN_DELAY", "12s").ready();
     container.signal("SIGTERM");
     container.next("stopping");
     assert_eq!(container.answers("version", 2).len(), 1);
@@ -123,5 +131,5 @@ fn no_process_outlives_a_stop_whatever_a_worker_leaves_behind() {
     });
     let (code, took) = container.stop();
     assert_eq!(code, 0);
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(took < SOON, "{took:?}");
 }

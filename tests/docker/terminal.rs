@@ -19,7 +19,7 @@ fn typed(command: &str, keys: &[u8]) -> (i32, String) {
 pub(crate) fn at_terminal(words: &[String], keys: &[u8]) -> (i32, String) {
     let words = words.join(" ");
     let mut script = Command::new("timeout")
-        .args(["60", "script", "--quiet", "--return", "--command", &format!("docker {words}")])
+        .args(["120", "script", "--quiet", "--return", "--command", &format!("docker {words}")])
         .arg("/dev/null")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -39,7 +39,7 @@ pub(crate) fn at_terminal(words: &[String], keys: &[u8]) -> (i32, String) {
         screen.read_to_end(&mut text).unwrap();
         text
     });
-    let end = Instant::now() + Duration::from_secs(30);
+    let end = Instant::now() + Duration::from_secs(90);
     let status = loop {
         if let Some(status) = script.try_wait().unwrap() {
             break status;

@@ -3,12 +3,12 @@
 use serde_json::Value;
 
 use crate::{
-    harness::{Container, together},
+    harness::{Container, Entry, together},
     nodes::{fleet, fleets},
 };
 
-fn is_asked(why: &str) -> bool {
-    why == "predecessor asked"
+fn is_asked(entry: &Entry) -> bool {
+    entry.says("worker starting") && entry.field("why").as_deref() == Some("predecessor asked")
 }
 
 /// Every server of the program's is shown, with its queue as far as it has one.
@@ -44,15 +44,14 @@ fn a_program_finds_every_kind_of_server_as_under_its_own_primary() {
         let told = container.exec(&[&node, "/sites/check.js", mode]);
         assert!(told.contains("requestRestart:"), "Node {version}, {mode}: {told}");
         shown_in_status(&container, version, mode);
-        let starts = container.said("worker starting");
-        let asked = starts.iter().filter(|entry| is_asked(&entry.field("why").unwrap_or_default()));
+        assert_eq!(container.stop().0, 0, "Node {version}, {mode}:\n{}", container.tail());
+        let asked = container.whole_log().iter().filter(|entry| is_asked(entry)).count();
         assert_eq!(
-            asked.count(),
+            asked,
             1,
             "Node {version}, {mode}: asked five times, replaced once:\n{}",
             container.tail()
         );
-        assert_eq!(container.stop().0, 0, "Node {version}, {mode}:\n{}", container.tail());
         eprintln!("Node {version}, {mode}:\n{told}");
     }
 }

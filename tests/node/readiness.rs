@@ -25,7 +25,7 @@ fn a_program_that_never_listens_is_told_what_would_make_it_ready() {
     let _company = together();
     let container = fleet(usual(), "alone.js silent")
         .set("WORKERS", "1")
-        .set("START_TIMEOUT", "1500ms")
+        .set("START_TIMEOUT", "6s")
         .set("START_ATTEMPTS", "1")
         .start();
     let hint = container.next("worker never listened").field("hint").unwrap();

@@ -39,7 +39,7 @@ impl Server {
             .set("BALANCE", balance)
             .set("STOP_SIGNAL", self.stop_signal)
             .set("READY", self.ready)
-            .set("KILL_TIMEOUT", "8s")
+            .set("KILL_TIMEOUT", "25s")
     }
 
     /// With one queue for all workers.

@@ -210,7 +210,7 @@ impl Container {
         line.expect("a line of /proc/1/status").trim().to_owned()
     }
 
-    /// Pid, state, name and parent of every process inside.
+    /// Pid, state, name, parent and number of threads of every process inside.
     #[track_caller]
     pub(crate) fn processes(&self) -> Vec<Vec<String>> {
         let text = self.exec(&["/probe", "processes"]);
@@ -229,11 +229,8 @@ impl Container {
     pub(crate) fn connections(&self) -> usize {
         let processes = self.processes();
         let workers = processes.iter().filter(|process| process[2] == "worker");
-        let threads = |process: &Vec<String>| {
-            let tasks = self.exec(&["/probe", "ls", &format!("/proc/{}/task", process[0])]);
-            tasks.lines().count().saturating_sub(2)
-        };
-        workers.map(threads).sum()
+        let threads = |process: &Vec<String>| process[4].parse::<usize>().expect("a number");
+        workers.map(|process| threads(process).saturating_sub(2)).sum()
     }
 
     /// A fact from `docker inspect`.
@@ -242,10 +239,17 @@ impl Container {
         docker(&["inspect", "--format", template, &self.id])
     }
 
-    /// Sends load to the fleet until told to stop; `options` are the strict client's.
+    /// Sends load to the fleet until told to stop, and has had an answer already; `options` are
+    /// the strict client's.
     #[track_caller]
     pub(crate) fn load(&self, options: &str) -> Load {
         Load::start(&format!("container:{}", self.id), "", ADDRESS, options)
+    }
+
+    /// The same, without waiting for the first answer.
+    #[track_caller]
+    pub(crate) fn begin_load(&self, options: &str) -> Load {
+        Load::begin(&format!("container:{}", self.id), "", ADDRESS, options)
     }
 
     /// Waits for the end; the exit code.

@@ -1,4 +1,4 @@
-//! The docker command line, never waited for longer than a minute.
+//! The docker command line, never waited for longer than two minutes.
 
 use std::{
     env,
@@ -20,7 +20,7 @@ pub(crate) fn label() -> String {
 
 fn run<S: AsRef<str>>(words: &[S]) -> Output {
     let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
-    Command::new("timeout").args(["60", "docker"]).args(&words).output().expect("a docker client")
+    Command::new("timeout").args(["120", "docker"]).args(&words).output().expect("a docker client")
 }
 
 /// What a command printed: standard output, then standard error.

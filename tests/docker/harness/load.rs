@@ -10,9 +10,17 @@ use super::docker::{docker, docker_fails, image, label, text_of};
 pub(crate) struct Load(String);
 
 impl Load {
-    /// Starts the client and returns when it is running.
+    /// Starts the client and returns when a request of its has been answered.
     #[track_caller]
     pub(crate) fn start(network: &str, options: &str, address: &str, words: &str) -> Self {
+        let load = Self::begin(network, options, address, words);
+        load.says("strict-client: answered");
+        load
+    }
+
+    /// The same, without waiting for an answer.
+    #[track_caller]
+    pub(crate) fn begin(network: &str, options: &str, address: &str, words: &str) -> Self {
         let command = format!("/strict-client {address} expect=id={{id}} {words}");
         Self::of(network, options, &command)
     }
@@ -27,16 +35,19 @@ impl Load {
         command.push(&image);
         command.extend(client.split_whitespace());
         let load = Self(docker(&command));
-        super::until("load is sent", || {
-            text_of(&docker_fails(&["logs", &load.0])).contains("strict-client: running")
-        });
+        load.says("strict-client: running");
         load
+    }
+
+    #[track_caller]
+    fn says(&self, words: &str) {
+        super::until(words, || text_of(&docker_fails(&["logs", &self.0])).contains(words));
     }
 
     /// Stops it, once every request that was begun has ended.
     #[track_caller]
     pub(crate) fn finish(self) -> Report {
-        docker(&["stop", "--time", "30", &self.0]);
+        docker(&["stop", "--time", "100", &self.0]);
         let report = docker(&["logs", &self.0]);
         Report(serde_json::from_str(&report).unwrap_or_else(|error| panic!("{error}: {report}")))
     }

@@ -20,7 +20,7 @@ function get(options, url = '/') {
       response.on('end', () => resolve(text));
     });
     request.on('error', reject);
-    request.setTimeout(8000, () => request.destroy(new Error(`no answer from ${JSON.stringify(options)}`)));
+    request.setTimeout(30000, () => request.destroy(new Error(`no answer from ${JSON.stringify(options)}`)));
   });
 }
 const ask = async (url) => JSON.parse(await get({ host: '127.0.0.1', port: 8000 }, url));
@@ -102,7 +102,8 @@ const checks = {
   },
   async errors() {
     let errors = {};
-    for (let i = 0; i < 100 && Object.keys(errors).length < 5; i += 1) {
+    for (let i = 0; i < 400 && Object.keys(errors).length < 5; i += 1) {
+      await sleep(25);
       errors = await ask('/errors');
     }
     const code = (name) => errors[name] && errors[name].code;

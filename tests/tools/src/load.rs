@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, Once, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    attempt::{Kept, Outcome, Request, keep_alive, one_shot},
+    attempt::{Class, Kept, Outcome, Request, keep_alive, one_shot},
     report::{Kind, Report},
     stream::Idle,
 };
@@ -38,6 +38,7 @@ struct Shared {
     load: Load,
     stop: Arc<AtomicBool>,
     next: AtomicU64,
+    first: Once,
     report: Mutex<Report>,
 }
 
@@ -45,7 +46,7 @@ struct Shared {
 pub fn run(load: Load, stop: Arc<AtomicBool>) -> Value {
     let clients = [(Kind::OneShot, load.one_shot), (Kind::KeepAlive, load.keep_alive)];
     let report = Mutex::new(Report::new(Instant::now()));
-    let shared = Shared { load, stop, next: AtomicU64::new(1), report };
+    let shared = Shared { load, stop, next: AtomicU64::new(1), first: Once::new(), report };
     thread::scope(|scope| {
         let shared = &shared;
         for (kind, count) in clients {
@@ -86,6 +87,9 @@ impl Shared {
     }
 
     fn note(&self, kind: Kind, outcome: &Outcome, began: Instant) {
+        if outcome.class == Class::Ok {
+            self.first.call_once(|| eprintln!("strict-client: answered"));
+        }
         let who = self.load.by.as_ref().and_then(|name| who(outcome, name));
         self.with_report(|report| {
             report.note(kind, outcome.class, began, Instant::now());

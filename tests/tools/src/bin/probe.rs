@@ -25,7 +25,7 @@ const USAGE: &str =
     "usage: probe get ADDRESS PATH   the body; exit 1 where there is no right answer
        probe cat FILE
        probe ls DIRECTORY
-       probe processes          pid, state, name and parent of everything in /proc
+       probe processes          pid, state, name, parent, threads: everything in /proc
        probe notify MESSAGE     to NOTIFY_SOCKET
        probe signal PID NUMBER  (the container has no kill)
        probe tty                says what standard input is, asks for a line, ends with 5
@@ -109,7 +109,7 @@ fn get(address: &str, path: &str) -> Result<(), String> {
         address: address.parse()?,
         path: path.to_owned(),
         expect: None,
-        timeout: Duration::from_secs(10),
+        timeout: Duration::from_mins(1),
     };
     let outcome = one_shot(&request, 1);
     if let Some((_, body)) = &outcome.answer {
@@ -125,8 +125,9 @@ fn processes() -> Result<(), String> {
         let Some((name, rest)) = rest.rsplit_once(") ") else { continue };
         let mut fields = rest.split(' ');
         let (state, parent) = (fields.next().unwrap_or("?"), fields.next().unwrap_or("?"));
+        let threads = fields.nth(15).unwrap_or("?");
         if start.parse::<u32>().is_ok() {
-            println!("{start} {state} {name} {parent}");
+            println!("{start} {state} {name} {parent} {threads}");
         }
     }
     Ok(())
