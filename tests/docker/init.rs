@@ -150,7 +150,7 @@ fn the_exit_code_is_the_commands(engine: &Engine) {
 fn docker_stop_reaches_the_command(engine: &Engine) {
     let id = docker(&engine.run(&["--detach", "--interactive"], &["/probe", "tty"]));
     // Until it is there, the kernel keeps signals from the first process of a container.
-    until("the command runs", || engine.says(&["logs", &id]).contains("type something"));
+    until("the command runs", || engine.says(&["logs", &id]).contains("terminal="));
     let began = Instant::now();
     engine.says(&["stop", "--time", "40", &id]);
     assert_eq!(engine.says(&["wait", &id]), "143");
