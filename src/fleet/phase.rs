@@ -54,10 +54,6 @@ impl Phase {
         }
     }
 
-    pub(super) const fn is_over(&self) -> bool {
-        matches!(self, Self::Stopped)
-    }
-
     pub(super) fn deadline(&self, now: Timestamp, policy: &Policy) -> Option<Timestamp> {
         match self {
             Self::Running(roster) => roster.deadline(now, policy),

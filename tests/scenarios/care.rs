@@ -265,6 +265,18 @@ fn workers_grow_old_at_different_times_within_a_tenth() {
 }
 
 #[test]
+fn lifetimes_differ_from_worker_to_worker_and_from_fleet_to_fleet() {
+    let ends = |jitter_seed| {
+        let rules = Rules { max_lifetime: Some(millis(10_000)), jitter_seed, ..rules() };
+        let world = careful(3, rules);
+        let ends: Vec<_> = world.fleet.workers().map(|view| view.until.unwrap()).collect();
+        assert!(ends[0] != ends[1] && ends[1] != ends[2], "{jitter_seed}: {ends:?}");
+        ends
+    };
+    assert_ne!(ends(0), ends(1));
+}
+
+#[test]
 fn workers_that_all_ask_at_once_again_and_again_are_slowed_down() {
     let asks = Nature { asks: Some(0), ..Nature::GOOD };
     let mut world = World::new(rules(), 1, vec![asks]);

@@ -247,6 +247,18 @@ fn a_restart_does_not_wait_for_backoff() {
 }
 
 #[test]
+fn who_was_believed_in_is_replaced_at_once_though_a_successor_of_its_has_just_failed() {
+    let mut world = running(1);
+    let believed_in = the(&world, Ready);
+    world.does(believed_in, WorkerEvent::RestartRequested);
+    let successor = the(&world, Starting);
+    world.does(successor, WorkerEvent::Exited);
+    assert_eq!(world.states(), [Ready]);
+    world.does(believed_in, WorkerEvent::Exited);
+    assert_eq!(world.states(), [Starting]);
+}
+
+#[test]
 fn a_boot_is_not_given_up_while_one_slot_may_still_make_it() {
     let mut world = puppets(2);
     let slow = world.ids()[0];
@@ -457,6 +469,7 @@ fn an_init_that_was_frozen_past_its_time_leaves_nobody_unkilled() {
         Action::Exit(Outcome::TimedOut),
     ];
     assert_eq!(actions, firmer);
+    assert_eq!(fleet.deadline(), None);
 }
 
 fn fleet_generation() -> dutch_master::Generation {
@@ -487,6 +500,9 @@ fn workers_are_numbered_from_one_on_and_no_number_comes_again() {
     world.restart();
     let numbers: Vec<u64> = world.ids().iter().map(|id| id.get()).collect();
     assert_eq!(numbers, [1, 2, 3]);
+    let mut generations: Vec<u32> = world.generations().iter().map(|of| of.get()).collect();
+    generations.sort_unstable();
+    assert_eq!(generations, [1, 1, 2]);
 }
 
 #[test]
