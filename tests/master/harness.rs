@@ -376,6 +376,13 @@ impl Folder {
         self.0.join(name)
     }
 
+    /// A pipe that has a name: a script that reads it waits until the test writes.
+    pub(crate) fn fifo(&self, name: &str) -> String {
+        let path = self.text(name);
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        path
+    }
+
     /// The path as a setting's value.
     pub(crate) fn text(&self, name: &str) -> String {
         self.at(name).display().to_string()

@@ -8,9 +8,12 @@ const IDLE: &str = "exec sleep 600";
 
 #[test]
 fn a_worker_is_ready_when_it_says_so() {
-    let mut master = Setup::notifying(&format!("echo up; say READY=1; {IDLE}")).start();
+    let script = format!("echo up; read go <$DM_GO; say READY=1; {IDLE}");
+    let (setup, folder) = with_go(Setup::notifying(&script));
+    let mut master = setup.start();
     master.printed("up");
     assert_eq!(master.count("worker ready"), 0);
+    go(&folder);
     master.next("worker ready");
     assert_eq!(master.stop(), 0);
 }
@@ -65,6 +68,17 @@ fn with_mark(setup: Setup) -> (Setup, crate::harness::Folder) {
     (setup, folder)
 }
 
+/// The script has the test's leave to go on at `read go <$DM_GO`.
+fn with_go(setup: Setup) -> (Setup, crate::harness::Folder) {
+    let folder = crate::harness::Folder::new();
+    let setup = setup.var("DM_GO", &folder.fifo("go"));
+    (setup, folder)
+}
+
+fn go(folder: &crate::harness::Folder) {
+    std::fs::write(folder.at("go"), "go\n").unwrap();
+}
+
 #[test]
 fn a_worker_that_says_stopping_is_replaced_while_it_still_lives() {
     let script = first("say READY=1; say STOPPING=1; say STOPPING=1; echo said", "say READY=1");
@@ -117,14 +131,12 @@ fn a_worker_that_asks_for_more_time_gets_it() {
 #[test]
 fn nonsense_is_counted_and_changes_nothing() {
     let script = format!("tool nonsense; echo sent; read go <$DM_GO; say READY=1; {IDLE}");
-    let folder = crate::harness::Folder::new();
-    let go = folder.text("go");
-    assert!(std::process::Command::new("mkfifo").arg(&go).status().unwrap().success());
-    let mut master = Setup::notifying(&script).var("DM_GO", &go).start();
+    let (setup, folder) = with_go(Setup::notifying(&script));
+    let mut master = setup.start();
     master.printed("sent");
     assert_eq!(master.count("worker ready"), 0, "{}", master.tail());
     assert_eq!(master.count("worker sends nonsense to its notify socket"), 1);
-    std::fs::write(&go, "go\n").unwrap();
+    go(&folder);
     master.next("worker ready");
     assert_eq!(master.stop(), 0);
 }
@@ -132,11 +144,13 @@ fn nonsense_is_counted_and_changes_nothing() {
 #[test]
 fn a_process_outside_of_the_workers_group_cannot_speak_for_it() {
     let script = format!(
-        "tool outsider READY=1; tool outsider X_RESTART=1; echo spoke; say READY=1; {IDLE}"
+        "tool outsider READY=1; tool outsider X_RESTART=1; echo spoke; read go <$DM_GO; say READY=1; {IDLE}"
     );
-    let master = Setup::notifying(&script).start();
+    let (setup, folder) = with_go(Setup::notifying(&script));
+    let master = setup.start();
     master.printed("spoke");
     assert_eq!(master.count("worker ready"), 0, "{}", master.tail());
+    go(&folder);
     master.next("worker ready");
     assert_eq!(master.count("worker to be replaced"), 0);
 }
