@@ -4,6 +4,7 @@
 use std::env;
 
 use crate::harness::{
+    comes_true,
     container::{ADDRESS, Container, Setup},
     load::{Load, Report},
 };
@@ -73,7 +74,7 @@ impl Server {
     fn loses_nothing_as(&self, setup: &Setup, workers: usize, rolls: u32) {
         let container = setup.ready();
         let sockets = if self.is_shared { 1 } else { workers };
-        assert_eq!(self.sockets(&container), sockets, "{}", container.tail());
+        self.has_sockets(&container, sockets);
         let load = self.load(&container);
         for generation in 2..2 + rolls {
             container.signal("SIGUSR2");
@@ -87,7 +88,7 @@ impl Server {
             count("worker starting") == count("worker exited") + workers
         });
         self.judge(&load.finish(), &container, rolls);
-        assert_eq!(self.sockets(&container), sockets, "{}", container.tail());
+        self.has_sockets(&container, sockets);
         assert_eq!(container.stop().0, 0, "{}", container.tail());
     }
 
@@ -102,7 +103,8 @@ impl Server {
         }
     }
 
-    /// Nothing is lost, and workers do answer: all but the few that a busy machine gave no time.
+    /// Nothing is lost, and workers do answer: more than one of two, and all but those that a busy
+    /// machine gave no time.
     #[track_caller]
     fn judge(&self, report: &Report, container: &Container, rolls: u32) {
         let (failed, total) =
@@ -113,11 +115,18 @@ impl Server {
         let started = container.said("worker starting").len();
         let answered = report.answerers();
         assert!(
-            !self.is_known || answered.len() >= started - started / 10,
+            !self.is_known || answered.len() >= started - started / 4,
             "{started} were started, and only these have answered: {answered:?}\n{}",
             container.tail()
         );
         assert!(container.said("killing worker").is_empty(), "{}", container.tail());
+    }
+
+    /// Waits until so many sockets serve the port, none of them a worker's that has gone.
+    #[track_caller]
+    fn has_sockets(&self, container: &Container, count: usize) {
+        let come = comes_true(|| self.sockets(container) == count);
+        assert!(come, "{} sockets\n{}", self.sockets(container), container.tail());
     }
 
     /// How many sockets serve the port, each of them one worker's unless all share one.
