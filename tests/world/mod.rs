@@ -284,7 +284,9 @@ impl World {
             self.advance(next);
         }
         self.now = until;
+        let told = self.trace.len();
         self.turn(None);
+        assert_eq!(self.trace.len(), told + 1, "something is done that no deadline was set for");
     }
 
     /// Lets time pass until something happens. Returns whether anything ever will.
