@@ -66,10 +66,14 @@ impl Drop for Holder {
     }
 }
 
-fn status_within(master: &Master, limit: Duration) {
-    let begin = Instant::now();
-    assert_eq!(master.run(&["status"]).code, 0);
-    assert!(begin.elapsed() < limit, "{:?}", begin.elapsed());
+/// How long the status takes; the shortest time, as a busy machine may add to it.
+fn status_takes(master: &Master, tries: usize) -> Duration {
+    let one = |_| {
+        let begin = Instant::now();
+        assert_eq!(master.run(&["status"]).code, 0);
+        begin.elapsed()
+    };
+    (0..tries).map(one).min().unwrap()
 }
 
 #[test]
@@ -80,14 +84,19 @@ fn a_release_whose_variables_do_not_answer_is_refused_and_workers_are_cared_for(
     for _ in 0..2 {
         let reload = master.run(&["reload"]);
         reload.refuses(&format!("ENV_DIR: {}: no answer in 3 s", files.0.display()));
-        status_within(&master, Duration::from_secs(1));
+        let took = status_takes(&master, 3);
+        assert!(took < Duration::from_secs(1), "{took:?}");
     }
-    let reload = master.verb(&["reload", "--no-wait"]).stdout(Stdio::null()).spawn();
-    sleep(Duration::from_millis(200));
-    let begin = Instant::now();
-    status_within(&master, Duration::from_secs(10));
-    assert!(begin.elapsed() > Duration::from_secs(1), "it was not asked while it waited");
-    let _ = reload.unwrap().wait();
+    // On a busy machine the question may come before the wait, or after it.
+    let is_answered_after_the_wait = |tries| {
+        let mut reload = master.verb(&["reload", "--no-wait"]);
+        let mut reload = reload.stdout(Stdio::null()).spawn().unwrap();
+        sleep(Duration::from_millis(200) * tries);
+        let took = status_takes(&master, 1);
+        reload.wait().unwrap();
+        took > Duration::from_secs(1)
+    };
+    assert!((1..=6).any(is_answered_after_the_wait), "it was never asked while it waited");
     master.until("roll refused: the release can't be read");
     drop(holder);
     fs::write(files.file(), "two").unwrap();

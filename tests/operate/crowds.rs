@@ -6,7 +6,7 @@ use std::{
     os::unix::net::UnixStream,
 };
 
-use crate::harness::Master;
+use crate::harness::{Master, until};
 
 /// Memory that a crowd may leave behind, in kB: an allocator's rest, not something for each of them.
 const REST: u64 = 512;
@@ -30,13 +30,9 @@ fn leaves_nothing(master: &Master, what: &str, mut come: impl FnMut()) {
     let grown = master.fact("VmRSS").saturating_sub(memory);
     assert!(grown <= REST, "{what}: {grown} kB more after {CROWD} connections");
     // Who left without waiting for an answer may still have to be seen off.
-    for _ in 0..200 {
-        if master.descriptors() <= descriptors + 1 {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    panic!("{what}: {} descriptors, {descriptors} before", master.descriptors());
+    until(&format!("what {what} has opened to be closed"), || {
+        master.descriptors() <= descriptors + 1
+    });
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::harness::{Master, Said};
+use crate::harness::{Master, Said, until};
 
 /// A finding, as `doctor --json` tells it.
 #[derive(Debug)]
@@ -213,10 +213,10 @@ fn a_container_where_servers_cannot_be_captured_is_found_and_one_where_they_can_
     let script = "exec env DUTCH_MASTER_CONTROL=$PWD/../inner.sock DUTCH_MASTER_READY=start \
                   DUTCH_MASTER_WORKERS=1 $BINARY sleep 1000";
     let script = script.replace("$BINARY", crate::harness::BINARY);
-    let settings = [("CONTRACT", "capture"), ("WORKERS", "1"), ("READY", "delay:1s")];
-    let mut outer = Master::start_only(&script, &settings);
-    outer.until("every worker ready");
+    let settings = [("CONTRACT", "capture"), ("WORKERS", "1")];
+    let outer = Master::start_only(&script, &settings);
     let control = format!("--control={}", outer.directory.join("inner.sock").display());
+    until("the inner master", || outer.run(&["live", &control]).code == 0);
     let said = outer.run(&["doctor", &control]);
     assert!(said.out.contains("servers can't be captured here: somebody else answers"), "{said:?}");
     assert!(said.out.contains("servers that take their sockets from LISTEN"), "{said:?}");

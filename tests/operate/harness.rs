@@ -12,12 +12,30 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_dutch-master");
 /// Longer than anything takes, even on a busy machine.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
+
+/// A release for `READY=notify` that says when it is ready.
+pub(crate) const NOTIFIES: &str = "exec /usr/bin/python3 -c '
+import os, socket, time
+told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+told.sendto(b\"READY=1\", os.environ[\"NOTIFY_SOCKET\"])
+time.sleep(1000)
+'";
+
+/// Waits until it is so.
+#[track_caller]
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
+    let end = Instant::now() + LONG;
+    while !is_so() {
+        assert!(Instant::now() < end, "in vain for {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
 
 /// A running master.
 pub(crate) struct Master {
@@ -186,12 +204,32 @@ impl Master {
         fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
     }
 
+    /// Waits until it has no more open than these: it sees a moment later who has gone.
+    #[track_caller]
+    pub(crate) fn settles(&self, most: usize) {
+        until(&format!("{most} descriptors at most"), || self.descriptors() <= most);
+    }
+
     /// A line of its `/proc/PID/status`.
     pub(crate) fn fact(&self, name: &str) -> u64 {
         let text = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         let digits: String = line.chars().filter(char::is_ascii_digit).collect();
         digits.parse().unwrap()
+    }
+
+    /// Waits until it sleeps and has not been woken for a while: on a busy machine it may have had
+    /// something left to do. Returns how often it has gone to sleep.
+    #[track_caller]
+    pub(crate) fn rests(&self) -> u64 {
+        let count = || self.fact("voluntary_ctxt_switches");
+        until("the master to rest", || {
+            let before = count();
+            std::thread::sleep(Duration::from_millis(500));
+            let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+            status.contains("\nState:\tS") && count() == before
+        });
+        count()
     }
 
     /// Stops it. Returns its exit code.

@@ -10,7 +10,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::harness::{Master, Said};
+use crate::harness::{Master, NOTIFIES, Said};
 
 #[test]
 fn probes_say_yes_while_it_serves_and_no_while_it_stops() {
@@ -52,8 +52,8 @@ fn ready_waits_for_as_many_as_ready_min_says() {
     // Of two workers one serves, and the other never will.
     for (least, needed) in [("1", 1), ("50%", 1), ("2", 2), ("51%", 2), ("100%", 2)] {
         let mut master = Master::start_only(
-            "test $DUTCH_MASTER_SLOT = 0 || exit 1; exec sleep 1000",
-            &[("READY", "delay:300ms"), ("READY_MIN", least), ("START_ATTEMPTS", "1000")],
+            &format!("test $DUTCH_MASTER_SLOT = 0 || exit 1; {NOTIFIES}"),
+            &[("READY", "notify"), ("READY_MIN", least), ("START_ATTEMPTS", "1000")],
         );
         master.until("worker ready");
         let said = master.run(&["ready"]);
@@ -81,12 +81,12 @@ fn reload_waits_until_every_worker_is_replaced() {
 
 #[test]
 fn reload_fails_with_the_reason_when_a_release_is_broken() {
-    let mut master = Master::start(&[("START_ATTEMPTS", "1"), ("READY", "delay:200ms")]);
+    let mut master = Master::start_only(NOTIFIES, &[("START_ATTEMPTS", "1"), ("READY", "notify")]);
     master.until("roll complete");
     master.release("broken", "echo no database >&2; exit 3");
     let said = master.run(&["reload"]);
     said.refuses("generation 2 failed: worker 3: exit code 3; back to generation 1, 2 of 2");
-    master.release("mended", "exec sleep 1000");
+    master.release("mended", NOTIFIES);
     assert_eq!(master.run(&["reload", "--timeout=1m"]).code, 0);
     std::fs::remove_file(master.directory.join("current")).unwrap();
     master.run(&["reload"]).refuses("the release can't be read");
@@ -94,9 +94,9 @@ fn reload_fails_with_the_reason_when_a_release_is_broken() {
 
 #[test]
 fn reload_gives_up_waiting_after_its_timeout() {
-    let mut master = Master::start(&[("READY", "delay:200ms")]);
+    let mut master = Master::start_only(NOTIFIES, &[("READY", "notify")]);
     master.until("roll complete");
-    master.release("slow", "exec sleep 1000");
+    master.release("never ready", "exec sleep 1000");
     let said = master.run(&["reload", "--timeout=10ms"]);
     said.refuses("not over within the timeout; the roll goes on");
 }
@@ -123,9 +123,11 @@ fn signal_does_what_the_signal_would_do() {
 #[test]
 fn events_tell_the_last_words_of_a_crashed_worker() {
     let mut master = Master::start_only(
-        "test -e ../crashed && exec sleep 1000; touch ../crashed; echo starting; \
-         echo out of cheese >&2; kill -SEGV $$",
-        &[("WORKERS", "1"), ("OUTPUT", "prefix"), ("READY", "delay:1s")],
+        &format!(
+            "test -e ../crashed || {{ touch ../crashed; echo starting; \
+             echo out of cheese >&2; kill -SEGV $$; }}; {NOTIFIES}"
+        ),
+        &[("WORKERS", "1"), ("OUTPUT", "prefix"), ("READY", "notify")],
     );
     master.until("every worker ready");
     let said = master.run(&["events"]);
