@@ -1,7 +1,5 @@
 //! When servers are captured without being asked about, and what is said of it.
 
-use std::time::Duration;
-
 use rustix::process::Signal;
 
 use crate::{
@@ -24,11 +22,11 @@ fn a_program_of_which_nothing_is_known_is_captured_and_the_log_says_how_to_turn_
 fn a_program_without_servers_is_ready_after_a_while_and_its_next_one_sooner() {
     let mut master = server("never", 1, "1").set("CONTRACT", "auto").start();
     let first = master.next("worker ready").number("after_ms");
-    assert!((9_000..30_000).contains(&first), "{first}");
+    assert!(first >= 9_000, "{first}");
     master.roll();
     let second = master.so_far().into_iter().rfind(|line| line.says("worker ready"));
     let second = second.unwrap().number("after_ms");
-    assert!(second < 6_000, "{second}");
+    assert!(second < 9_000, "{second}");
     assert_eq!(master.stop(), 0, "{}", master.tail());
 }
 
@@ -36,7 +34,8 @@ fn a_program_without_servers_is_ready_after_a_while_and_its_next_one_sooner() {
 fn a_slow_server_is_not_taken_for_a_silent_one_because_another_was_told_to_go() {
     let port = free_port();
     let mut master = server("slow", port, "2").set("CONTRACT", "auto").start();
-    std::thread::sleep(Duration::from_millis(1500));
+    // Both end well from now on, and neither listens yet.
+    (0..2).for_each(|_| drop(master.printed("slow")));
     master.signal(Signal::TTOU);
     master.next("worker exited");
     let ready = master.next("worker ready").number("after_ms");

@@ -18,9 +18,9 @@ fn run(script: &str, words: &[&str], settings: &[(&str, &str)]) -> Output {
 /// In a network of their own, ten clients begin to connect, a roll comes, and they go on later.
 #[track_caller]
 fn ten_come_late(settings: &[(&str, &str)]) {
-    let output = run("late.py", &["10", "2.5"], settings);
+    let output = run("late.py", &["10", "1.5"], settings);
     let said = String::from_utf8(output.stdout).unwrap();
-    let wanted = "{'generation 1': 10} after 2.5 s, master ends with 0\n";
+    let wanted = "{'generation 1': 10} after 1.5 s, master ends with 0\n";
     assert_eq!(said, wanted, "{}", String::from_utf8_lossy(&output.stderr));
 }
 

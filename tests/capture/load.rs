@@ -17,7 +17,7 @@ use crate::harness::{Master, Setup};
 /// The server's program.
 const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/capture/server.py");
 /// How long a client waits for anything.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A port that nobody has, nor the one above it, and that the kernel gives to nobody.
 pub(crate) fn free_port() -> u16 {
@@ -178,6 +178,19 @@ pub(crate) fn settles(pid: u32, most: usize) {
         assert!(std::time::Instant::now() < end, "{count} descriptors, {most} at most expected");
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Waits until a process sleeps and has not been woken for a while: on a busy machine it may have had
+/// something left to do. Returns how often it was woken so far.
+#[track_caller]
+pub(crate) fn rests(pid: u32) -> u64 {
+    until(|| {
+        let before = wakes(pid);
+        thread::sleep(Duration::from_millis(500));
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        status.contains("\nState:\tS") && wakes(pid) == before
+    });
+    wakes(pid)
 }
 
 /// How often a process has slept and was woken, or did not get to sleep at all.

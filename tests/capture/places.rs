@@ -12,7 +12,7 @@ use crate::{
 
 /// A server that is given up after a while if it is not ready.
 fn impatient(mode: &str, port: u16, workers: &str) -> Setup {
-    server(mode, port, workers).set("START_TIMEOUT", "8s").set("START_ATTEMPTS", "2")
+    server(mode, port, workers).set("START_TIMEOUT", "20s").set("START_ATTEMPTS", "2")
 }
 
 fn last_ready_after(master: &Master) -> i64 {
@@ -125,7 +125,7 @@ fn a_slow_server_is_not_taken_for_a_program_without_because_others_are() {
     let mut took: Vec<_> = ready.map(|line| line.number("after_ms")).collect();
     took.drain(..2);
     took.sort_unstable();
-    assert!(took[0] < 3000 && took[1] >= 3000, "{took:?}");
+    assert!(took[0] < 6000 && took[1] >= 6000, "{took:?}");
     assert_eq!(master.stop(), 0, "{}", master.tail());
 }
 
@@ -228,7 +228,7 @@ fn a_port_of_the_start_is_asked_of_the_next_ones_however_late_it_was_opened_agai
     let mut master = up(server("again", port, "1"));
     std::thread::sleep(Duration::from_secs(11));
     ask(at(port), "again").unwrap();
-    std::thread::sleep(Duration::from_secs(1));
+    master.printed("again");
     master.roll();
     let after = last_ready_after(&master);
     assert!(after >= 2000, "{after} ms: the second port was not waited for");

@@ -1,11 +1,9 @@
 //! What capture is for: workers that bind the same port, and replacements that nobody notices.
 
-use std::time::Duration;
-
 use rustix::process::Signal;
 
 use crate::{
-    harness::{Setup, kill},
+    harness::{Client, Setup, kill},
     load::{Load, ask, at, crowd, descriptors, free_port, server, settles, up},
 };
 
@@ -53,12 +51,12 @@ fn a_slow_request_is_finished_before_its_worker_is_told_to_stop() {
     let port = free_port();
     let mut master = up(server("threaded", port, "1"));
     let old = ask(at(port), "hello").unwrap()[0];
-    let slow = std::thread::spawn(move || ask(at(port), "hold 4"));
+    let mut slow = Client::say(at(port), "hold 4");
     // The request is in the worker's hands once a later one is answered.
-    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(ask(at(port), "hello").unwrap()[0], old);
     master.roll();
     assert_ne!(ask(at(port), "hello").unwrap()[0], old);
-    assert_eq!(slow.join().unwrap().unwrap()[0], old);
+    assert_eq!(slow.answer()[0], old);
     assert_eq!(master.next("worker exited").number("pid"), old);
     assert_eq!(master.stop(), 0, "{}", master.tail());
 }

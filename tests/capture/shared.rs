@@ -107,6 +107,8 @@ fn a_listener_that_one_shuts_stays_open_for_the_others_and_its_worker_is_replace
 fn a_listener_that_its_worker_shuts_and_opens_again_was_open_all_the_time() {
     let port = free_port();
     let mut master = up(sharing("again", port, "2"));
+    // Who ends its listening is replaced, and a fleet of which nobody ever lasts gives up.
+    master.next("roll complete");
     let load = Load::start(at(port), 3, "again");
     load.proceeds(300);
     load.finish().nothing_was_lost();
@@ -183,7 +185,7 @@ fn a_worker_that_shuts_connections_in_a_flood_costs_only_itself() {
 fn a_release_that_polls_its_listener_too_early_is_refused_and_the_old_one_serves_on() {
     let port = free_port();
     let setup = server("epoll-first", port, "1").set("BALANCE", "shared");
-    let mut master = up(setup.set("START_ATTEMPTS", "1").set("START_TIMEOUT", "5s"));
+    let mut master = up(setup.set("START_ATTEMPTS", "1").set("START_TIMEOUT", "30s"));
     let before = ask(at(port), "hello").unwrap();
     master.signal(Signal::USR2);
     let line = master.next("worker refused a listener");

@@ -21,7 +21,7 @@ use crate::{
 /// The server's program.
 const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/capture/udp.py");
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn server(mode: &str, port: u16, workers: &str) -> Setup {
     Setup::of(&["/usr/bin/python3", SERVER, mode, &port.to_string()])
@@ -185,7 +185,7 @@ fn a_client_stays_with_its_worker_while_another_one_is_replaced() {
 #[test]
 fn a_crashed_workers_clients_are_served_by_others_at_once() {
     let port = free_port();
-    let mut master = up(server("serve", port, "2").set("BACKOFF", "20s-30s"));
+    let mut master = up(server("serve", port, "2").set("BACKOFF", "50s-60s"));
     let victim = say(&client("127.0.0.1", port), 1).unwrap()[0];
     kill(victim, Signal::KILL);
     master.next("worker exited");
@@ -313,7 +313,7 @@ fn a_worker_that_floods_us_with_binds_that_fail_does_not_keep_others_from_theirs
     for _ in 0..4 {
         let text = master.printed("bound after ").text;
         let millis: u64 = text.split_whitespace().last().unwrap().parse().unwrap();
-        assert!(millis < 2000, "{text} ms");
+        assert!(millis < 8000, "{text} ms");
     }
     assert_eq!(master.stop(), 0, "{}", master.tail());
 }
