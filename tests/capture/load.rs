@@ -62,6 +62,15 @@ pub(crate) fn up(setup: Setup) -> Master {
     master
 }
 
+/// The same for a server that opens the port above its own as well: between two listens a busy machine
+/// may take longer than is waited for the second one, where nothing is known yet.
+#[track_caller]
+pub(crate) fn up_with_both(setup: Setup, port: u16) -> Master {
+    let master = up(setup);
+    until(|| ask(at(port + 1), "hello").is_ok());
+    master
+}
+
 /// Asks once. What went wrong is said in a word or two.
 pub(crate) fn ask(to: SocketAddr, line: &str) -> Result<Vec<i64>, String> {
     let said = |step: &'static str| move |error: std::io::Error| format!("{step}: {error}");

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use crate::{
     halt::halt,
     harness::{Folder, Line, Master, Setup, kill},
-    load::{Load, ask, at, crowd, free_port, server, serving, until, up},
+    load::{Load, ask, at, crowd, free_port, server, serving, until, up, up_with_both},
 };
 
 /// A server that is given up after a while if it is not ready.
@@ -70,7 +70,7 @@ fn a_worker_that_is_new_in_its_slot_may_listen_where_nobody_does() {
 #[test]
 fn a_port_that_only_one_slot_has_is_asked_of_that_slot() {
     let port = free_port();
-    let mut master = up(impatient("metrics", port, "2"));
+    let mut master = up_with_both(impatient("metrics", port, "2"), port);
     for generation in [2, 3] {
         master.roll();
         assert_eq!(ask(at(port + 1), "hello").unwrap()[1..], [0, generation]);
@@ -81,7 +81,7 @@ fn a_port_that_only_one_slot_has_is_asked_of_that_slot() {
 #[test]
 fn who_replaces_a_crashed_worker_must_listen_wherever_that_did() {
     let port = free_port();
-    let mut master = up(server("two", port, "1"));
+    let mut master = up_with_both(server("two", port, "1"), port);
     master.roll();
     proven(&master, 2);
     crash(&master, port);

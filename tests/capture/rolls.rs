@@ -4,7 +4,7 @@ use rustix::process::Signal;
 
 use crate::{
     harness::{Client, Setup, kill},
-    load::{Load, ask, at, crowd, descriptors, free_port, server, settles, up},
+    load::{Load, ask, at, crowd, descriptors, free_port, server, settles, up, up_with_both},
 };
 
 /// So many rolls, or as many as asked for in the environment.
@@ -64,7 +64,7 @@ fn a_slow_request_is_finished_before_its_worker_is_told_to_stop() {
 #[test]
 fn a_worker_that_opens_two_ports_is_ready_when_both_are_open_again() {
     let port = free_port();
-    let mut master = up(server("two", port, "1"));
+    let mut master = up_with_both(server("two", port, "1"), port);
     let load = Load::start(at(port + 1), 2, "hello");
     master.roll();
     load.proceeds(50);

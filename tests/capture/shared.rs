@@ -7,7 +7,9 @@ use rustix::process::Signal;
 
 use crate::{
     harness::{Setup, kill},
-    load::{Load, ask, at, crowd, descriptors, free_port, server, settles, until, up},
+    load::{
+        Load, ask, at, crowd, descriptors, free_port, server, settles, until, up, up_with_both,
+    },
 };
 
 /// The server's program.
@@ -77,7 +79,7 @@ fn releases_that_ask_for_another_backlog_share_a_queue_and_lose_nothing() {
 #[test]
 fn a_replacement_that_shares_is_ready_when_it_listens_wherever_its_predecessor_does() {
     let port = free_port();
-    let mut master = up(sharing("two", port, "1"));
+    let mut master = up_with_both(sharing("two", port, "1"), port);
     let load = Load::start(at(port + 1), 2, "hello");
     master.roll();
     load.proceeds(50);
