@@ -1,7 +1,5 @@
 //! What must be so before anybody starts, what a worker is started with, and what says it is ready.
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use rustix::process::Signal;
 
 use crate::harness::{Folder, Master, Setup, gone};
@@ -116,7 +114,7 @@ fn a_before_fork_that_hangs_is_ended_as_a_worker_is_that_does() {
     let hook = folder.write("hook", "trap '' TERM; echo hook $$; while :; do sleep 600; done\n");
     let mut master = Setup::new("echo worker")
         .set("BEFORE_FORK", &format!("sh {hook}"))
-        .set("START_TIMEOUT", "1s")
+        .set("START_TIMEOUT", "5s")
         .set("KILL_TIMEOUT", "1s")
         .set("START_ATTEMPTS", "1")
         .start();
@@ -129,8 +127,7 @@ fn a_before_fork_that_hangs_is_ended_as_a_worker_is_that_does() {
 #[test]
 fn signals_for_workers_do_not_reach_a_hook() {
     let folder = Folder::new();
-    let go = folder.text("go");
-    assert!(std::process::Command::new("mkfifo").arg(&go).status().unwrap().success());
+    let go = folder.fifo("go");
     let hook = folder.write("hook", &format!("echo hook; read go <{go}\n"));
     let master = Setup::new(IDLE).set("BEFORE_FORK", &format!("sh {hook}")).start();
     master.printed("hook");
@@ -175,6 +172,7 @@ fn a_command_says_when_a_worker_is_ready() {
     let master = Setup::new(IDLE).set("READY", &format!("exec:sh {probe}")).start();
     master.printed("asked");
     master.printed("asked");
+    master.catch_up();
     assert_eq!(master.count("worker ready"), 0);
     folder.write("up", "");
     master.next("worker ready");
@@ -204,9 +202,8 @@ fn finds_its_listener(name: &str, options: &str, is_nonblocking: bool) {
     let script = "#!/bin/sh\nwhile read -r name flags; do\n\
                   if [ \"$name\" = flags: ]; then echo nonblock=$((flags & 04000)); fi\n\
                   done < /proc/$$/fdinfo/3\nexec sleep 600\n";
-    folder.write(name, script);
-    let program = folder.at(name).display().to_string();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    folder.write("script", script);
+    let program = folder.program(&folder.at("script"), name);
     let setup = Setup::of(&[&program]).set("READY", "start");
     let master = setup.set("LISTEN", &format!("tcp://127.0.0.1:0{options}")).ready();
     master.rewind();
@@ -300,8 +297,7 @@ fn a_worker_of_another_user_can_say_that_it_is_ready() {
     let script = "say STATUS=hello; tool say READY=1; exec sleep 600";
     let folder = Folder::new();
     // Where everybody may run it: the build's own directory may be closed to others.
-    let this = folder.at("tool");
-    std::fs::copy(std::env::current_exe().unwrap(), &this).unwrap();
-    let this = format!("{} --ignored --exact tool --nocapture --quiet", this.display());
+    let this = folder.program(&std::env::current_exe().unwrap(), "tool");
+    let this = format!("{this} --ignored --exact tool --nocapture --quiet");
     Setup::notifying(script).set("USER", "12345").var("DM_SELF", &this).ready();
 }

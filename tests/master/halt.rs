@@ -8,7 +8,9 @@ use crate::harness::kill;
 pub(crate) fn halt(pid: i64) {
     kill(pid, Signal::STOP);
     let is_stopped = |task: std::io::Result<std::fs::DirEntry>| {
-        let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap();
+        // A thread that ended since the directory was read stands still as well.
+        let stat = std::fs::read_to_string(task.unwrap().path().join("stat"));
+        let Ok(stat) = stat else { return true };
         stat.rsplit(')').next().is_some_and(|rest| rest.trim().starts_with('T'))
     };
     while !std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().all(is_stopped) {

@@ -95,7 +95,7 @@ impl Setup {
         }
         .set("WORKERS", "1")
         .set("LOG_FORMAT", "json")
-        .set("KILL_TIMEOUT", "20s")
+        .set("KILL_TIMEOUT", "60s")
     }
 
     /// Sets a setting.
@@ -208,6 +208,21 @@ impl Master {
             assert!(lines.open > 0 && !left.is_zero(), "in vain for {what}, {cursor}:\n{text}");
             lines = self.lines.1.wait_timeout(lines, left).unwrap().0;
         }
+    }
+
+    /// Waits until all that the master said before now is here, and its turn has ended: its log and
+    /// the workers' output come over two pipes, and no order between them is promised.
+    #[track_caller]
+    pub(crate) fn catch_up(&self) {
+        let told = "signal forwarded";
+        let before = *self.cursors[0].lock().unwrap();
+        for _ in 0..2 {
+            let begun = self.so_far().len();
+            *self.cursors[0].lock().unwrap() = begun;
+            self.signal(Signal::WINCH);
+            self.next(told);
+        }
+        *self.cursors[0].lock().unwrap() = before;
     }
 
     /// The log is waited for from its beginning again.
@@ -392,6 +407,21 @@ impl Folder {
         fs::create_dir_all(self.at(name).parent().unwrap()).unwrap();
         fs::write(self.at(name), text).unwrap();
         self.text(name)
+    }
+
+    /// Writes a file in one step, so that nobody sees it empty.
+    pub(crate) fn replace(&self, name: &str, text: &str) {
+        let new = self.write(".new-file", text);
+        fs::rename(new, self.at(name)).unwrap();
+    }
+
+    /// A copy of a file that can be run. Another process writes it: the children that other tests
+    /// fork meanwhile would keep our descriptor open, and the file would be busy.
+    pub(crate) fn program(&self, from: &Path, name: &str) -> String {
+        let path = self.text(name);
+        let install = Command::new("install").args(["-m", "755"]).arg(from).arg(&path).status();
+        assert!(install.unwrap().success());
+        path
     }
 
     /// Makes `name` a link to `to`, in one step where it is one already.

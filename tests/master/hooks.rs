@@ -27,7 +27,7 @@ fn a_hook_may_open_as_many_files_as_before_we_raised_our_own_limit() {
 fn a_probe_that_cannot_run_is_told_of_once_a_worker() {
     let mut master = Setup::new("exec sleep 600")
         .set("READY", "exec:/nowhere/probe")
-        .set("START_TIMEOUT", "2s")
+        .set("START_TIMEOUT", "5s")
         .set("START_ATTEMPTS", "1")
         .start();
     master.exit_code();

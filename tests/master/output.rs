@@ -10,13 +10,15 @@ const IDLE: &str = "exec sleep 600";
 
 #[test]
 fn whole_lines_are_kept_whole_and_a_longer_one_is_cut() {
-    let script = "head -c 200000 /dev/zero | tr '\\0' x; echo; echo after; printf unended";
+    let script =
+        "head -c 200000 /dev/zero | tr '\\0' x; echo; echo after; printf unended; echo all >&2";
     let script = format!("echo before; {script}; {IDLE}");
     let mut master = Setup::new(&script).set("OUTPUT", "lines").start();
     master.printed("before");
     let long = master.printed("xxx");
     assert_eq!(long.text.len(), 64 * 1024);
     master.printed("after");
+    master.next_where("the end of the script", |line| line.text == "all");
     assert_eq!(master.stop(), 0);
     assert_eq!(master.so_far().iter().filter(|line| line.text == "unended").count(), 1);
 }
@@ -60,7 +62,9 @@ fn a_line_that_json_makes_six_times_as_long_still_comes() {
 #[test]
 fn all_that_a_worker_printed_before_it_died_comes() {
     let script = "tool() { DM_TOOL=lines DM_TEXT=600 $DM_SELF; }; tool; printf last; exit 3";
-    let mut master = Setup::new(script).set("OUTPUT", "lines").set("START_ATTEMPTS", "1").start();
+    // It never becomes ready: so its end ends us, however long it took to print.
+    let setup = Setup::notifying(script).set("OUTPUT", "lines");
+    let mut master = setup.set("START_ATTEMPTS", "1").start();
     master.exit_code();
     let lines = master.so_far().iter().filter(|line| line.text.len() == 99).count();
     assert_eq!(lines, 600);

@@ -1,8 +1,10 @@
 //! Where workers come from: directories behind links, directories of variables, watched paths.
 
+use std::{io::Write as _, time::Instant};
+
 use rustix::process::Signal;
 
-use crate::harness::{Folder, Master, Setup, kill};
+use crate::harness::{Folder, Master, PATIENCE, Setup, kill};
 
 const NAMED: &str = "echo in $(cat name) $VALUE; exec sleep 600";
 
@@ -73,10 +75,11 @@ fn a_watched_file_that_changes_starts_a_roll_and_one_that_does_not_starts_none()
     let folder = Folder::new();
     let file = folder.write("config", "first\n");
     let master = Setup::new("exec sleep 600").set("WATCH", &file).ready();
-    // The same again: nothing has changed, though something was written.
-    folder.write("config", "first\n");
-    std::fs::write(folder.at("new"), "second\n").unwrap();
-    std::fs::rename(folder.at("new"), &file).unwrap();
+    // The same again, and never empty: nothing has changed, though something was written.
+    let mut same = std::fs::OpenOptions::new().write(true).open(&file).unwrap();
+    same.write_all(b"first\n").unwrap();
+    drop(same);
+    folder.replace("config", "second\n");
     let why = master.next("roll requested").field("why").unwrap();
     assert!(why.contains("config"), "{why}");
     master.next("roll complete");
@@ -88,11 +91,11 @@ fn a_busy_place_above_a_watched_file_holds_no_roll_up() {
     let folder = Folder::new();
     let file = folder.write("below/config", "first");
     let master = Setup::new("exec sleep 600").set("WATCH", &file).ready();
-    folder.write("below/config", "second");
+    folder.replace("below/config", "second");
     std::thread::scope(|scope| {
         let noise = scope.spawn(|| {
-            let began = std::time::Instant::now();
-            while master.count("roll requested") == 0 && began.elapsed().as_secs() < 20 {
+            let began = Instant::now();
+            while master.count("roll requested") == 0 && began.elapsed() < PATIENCE {
                 drop(folder.write("beside", "noise"));
                 std::fs::remove_file(folder.at("beside")).unwrap();
             }

@@ -9,8 +9,8 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
 use crate::{
     halt::halt,
-    harness::{Client, Master, Setup, kill},
-    quiet::{descriptors, rest, wake_ups},
+    harness::{Client, Master, PATIENCE, Setup, kill},
+    quiet::{descriptors, rest, settled, wake_ups},
 };
 
 fn fleet(workers: &str, stall: &str) -> Master {
@@ -25,34 +25,33 @@ fn hello(to: SocketAddr) -> i64 {
     Client::say(to, "hello").answer()[0]
 }
 
-/// Many connect, and then all wait for their answers: who answered, and how long the slowest took.
-fn crowd(to: SocketAddr, count: usize) -> (Vec<i64>, Duration) {
-    let began = Instant::now();
+/// Many connect, and then all wait for their answers: who answered.
+fn crowd(to: SocketAddr, count: usize) -> Vec<i64> {
     let mut clients: Vec<Client> = (0..count).map(|_| Client::say(to, "hello")).collect();
-    let answers = clients.iter_mut().map(|client| client.answer()[0]).collect();
-    (answers, began.elapsed())
+    clients.iter_mut().map(|client| client.answer()[0]).collect()
 }
 
 #[test]
 fn who_waits_for_a_stopped_worker_is_served_by_another_and_it_comes_back() {
-    let mut master = fleet("2", "400ms");
+    let mut master = fleet("2", "2s");
     let address = master.address();
     let victim = hello(address);
     halt(victim);
-    let (answers, took) = crowd(address, 40);
+    // Without the rescue, those who come to it would wait for ever.
+    let answers = crowd(address, 40);
     assert!(answers.iter().all(|&pid| pid != victim));
-    assert!(took < Duration::from_secs(2), "{took:?}");
     let told = master.next("worker accepts nobody");
     assert_eq!(told.number("pid"), victim);
-    // Nobody has to wait any more, or to be relayed; of those who were, the log may tell a moment later.
-    rest(Duration::from_millis(300));
+    // Nobody has to wait any more, or to be relayed; of those who were, the log tells a moment later.
+    master.catch_up();
     let relayed = master.count("connections relayed");
-    let (answers, _) = crowd(address, 40);
+    let answers = crowd(address, 40);
     assert!(answers.iter().all(|&pid| pid != victim));
-    assert_eq!(master.count("connections relayed"), relayed);
+    master.catch_up();
+    assert_eq!(master.count("connections relayed"), relayed, "{}", master.tail());
     kill(victim, Signal::CONT);
     assert_eq!(master.next("worker accepts again").number("pid"), victim);
-    let (answers, _) = crowd(address, 40);
+    let answers = crowd(address, 40);
     assert!(answers.contains(&victim), "{answers:?}");
     assert_eq!(master.stop(), 0);
 }
@@ -88,14 +87,14 @@ fn the_only_worker_keeps_its_connections_however_long_it_is_deaf() {
 
 #[test]
 fn where_all_are_deaf_nobody_is_steered_off_and_all_are_served_in_the_end() {
-    let mut master = fleet("2", "200ms");
+    let mut master = fleet("2", "2s");
     let address = master.address();
     let one = hello(address);
     let other = (0..200).map(|_| hello(address)).find(|&pid| pid != one).unwrap();
     halt(one);
     halt(other);
     let mut clients: Vec<Client> = (0..30).map(|_| Client::say(address, "hello")).collect();
-    rest(Duration::from_secs(1));
+    rest(Duration::from_secs(3));
     clients.extend((0..30).map(|_| Client::say(address, "hello")));
     assert_eq!(master.count("worker accepts nobody"), 0, "{}", master.tail());
     kill(one, Signal::CONT);
@@ -113,8 +112,7 @@ fn a_worker_busy_with_one_request_gives_those_behind_it_to_an_idle_one() {
     let address = master.address();
     let mut long = Client::say(address, "block");
     master.printed("blocked");
-    let (answers, took) = crowd(address, 10);
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    let answers = crowd(address, 10);
     long.more("go on");
     let busy = long.answer()[0];
     assert!(!answers.contains(&busy));
@@ -150,7 +148,7 @@ fn where_all_are_busy_hardly_anybody_is_moved() {
 
 #[test]
 fn those_who_wait_for_a_crashed_worker_do_not_wait_for_its_slow_successor() {
-    let setup = Setup::new("[ $DUTCH_MASTER_WORKER_ID -lt 3 ] || sleep 5; serve")
+    let setup = Setup::new("[ $DUTCH_MASTER_WORKER_ID -lt 3 ] || sleep 600; serve")
         .set("READY", "auto")
         .set("LISTEN", "tcp://127.0.0.1:0")
         .set("STALL_TIMEOUT", "400ms");
@@ -160,12 +158,11 @@ fn those_who_wait_for_a_crashed_worker_do_not_wait_for_its_slow_successor() {
     let victim = hello(address);
     halt(victim);
     let mut clients: Vec<Client> = (0..20).map(|_| Client::say(address, "hello")).collect();
-    let began = Instant::now();
+    // A successor never comes: without the other worker they would wait for ever.
     kill(victim, Signal::KILL);
     for client in &mut clients {
         assert_ne!(client.answer()[0], victim);
     }
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }
 
 #[test]
@@ -187,9 +184,9 @@ fn a_worker_that_drains_while_it_is_deaf_loses_nobody() {
 #[test]
 fn a_slot_that_goes_while_its_worker_is_deaf_takes_nobody_along() {
     // Whether the worker is still there when those who wait for it are looked after, or is not.
-    for (kill_timeout, lives) in [("20s", true), ("100ms", false)] {
+    for (kill_timeout, stall, lives) in [("60s", "400ms", true), ("2s", "20s", false)] {
         let setup = Setup::new("serve").set("READY", "auto").set("LISTEN", "tcp://127.0.0.1:0");
-        let setup = setup.set("STALL_TIMEOUT", "400ms").set("KILL_TIMEOUT", kill_timeout);
+        let setup = setup.set("STALL_TIMEOUT", stall).set("KILL_TIMEOUT", kill_timeout);
         let mut master = setup.set("WORKERS", "2").set("BALANCE", "slot").start();
         master.next("roll complete");
         let address = master.address();
@@ -254,19 +251,20 @@ fn a_client_is_taken_only_where_descriptors_are_left_for_both_its_legs() {
 fn a_rescue_leaves_no_descriptor_behind_and_no_timer() {
     let master = fleet("2", "200ms");
     let address = master.address();
+    master.catch_up();
     let before = descriptors(&master);
     let victim = hello(address);
     halt(victim);
     crowd(address, 40);
     kill(victim, Signal::CONT);
     master.next("worker accepts again");
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + PATIENCE;
     while descriptors(&master) > before && Instant::now() < end {
         rest(Duration::from_millis(50));
     }
     assert_eq!(descriptors(&master), before);
     rest(Duration::from_secs(1));
-    let quiet = wake_ups(&master);
+    let quiet = settled(&master);
     rest(Duration::from_secs(2));
     assert_eq!(wake_ups(&master), quiet, "woken for nothing");
 }

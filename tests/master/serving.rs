@@ -33,16 +33,15 @@ fn a_slow_request_is_finished_before_its_worker_is_told_to_stop() {
 
 #[test]
 fn nobody_waits_for_a_worker_that_said_it_stops() {
-    let mut master = server("2", "slot");
+    // Without the rescue, a client that came to it would wait for ever.
+    let mut master = served(Setup::new("serve").set("STALL_TIMEOUT", "off"), "2", "slot");
     let address = master.address();
     let leaver = Client::say(address, "stopping").answer()[0];
     master.next("worker disconnected");
-    // It accepts nobody any more, so each of these must come to somebody else, at once.
-    let began = std::time::Instant::now();
+    // It accepts nobody any more, so each of these must come to somebody else.
     for _ in 0..40 {
         assert_ne!(Client::say(address, "hello").answer()[0], leaver);
     }
-    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
     assert_eq!(master.count("worker exited"), 0);
     let code = master.stop();
     assert_eq!(code, 0, "{}", master.tail());
