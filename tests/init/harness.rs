@@ -42,7 +42,7 @@ pub(crate) fn words(name: &str, arguments: &[&str]) -> Vec<String> {
     program.into_iter().chain(arguments.iter().map(ToString::to_string)).collect()
 }
 
-/// Runs words to their end; killed, and the test failed, after 30 s.
+/// Runs words to their end; killed, and the test failed, after two minutes.
 pub(crate) fn run(words: &[String]) -> Ended {
     run_in("exec \"$@\"", words)
 }
@@ -50,7 +50,7 @@ pub(crate) fn run(words: &[String]) -> Ended {
 /// The same below a shell script that gets the words as `$@`.
 pub(crate) fn run_in(script: &str, words: &[String]) -> Ended {
     let output = Command::new("timeout")
-        .args(["--foreground", "-s", "KILL", "30", "sh", "-c", script, "sh"])
+        .args(["--foreground", "-s", "KILL", "120", "sh", "-c", script, "sh"])
         .args(words)
         .env_remove("RUST_BACKTRACE")
         .env("LC_ALL", "C")
@@ -58,7 +58,7 @@ pub(crate) fn run_in(script: &str, words: &[String]) -> Ended {
         .output()
         .unwrap();
     let ended = Ended::of(&output);
-    assert_ne!(ended.code, 137 + 1000, "still there after 30 s: {words:?}: {ended:?}");
+    assert_ne!(ended.code, 137 + 1000, "still there after two minutes: {words:?}: {ended:?}");
     ended
 }
 

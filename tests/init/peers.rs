@@ -41,7 +41,9 @@ fn same(name: &str, prelude: &str, cases: &[&[&str]]) {
     }
 }
 
-const ORPHAN: &str = "(true &); sleep 0.2; exit 4";
+/// Makes an orphan, and ends when the init has reaped it.
+const ORPHAN: &str = "orphan=$(sleep 60 >/dev/null & echo $!); kill $orphan
+    while [ -d /proc/$orphan ]; do sleep 0.01; done; exit 4";
 
 #[test]
 fn tini_is_tini() {
@@ -154,8 +156,12 @@ fn licences_are_ours() {
 #[test]
 fn a_pause_ends_by_term_or_int_only() {
     for signal in ["TERM", "INT"] {
-        let script =
-            format!("\"$@\" & sleep 0.2; kill -HUP $!; kill -USR1 $!; kill -{signal} $!; wait $!");
+        // Before it waits for signals, they would end it.
+        let script = format!(
+            "\"$@\" & until readlink /proc/$!/exe | grep -q 'dutch-master$' &&
+                [ $(cut -d' ' -f3 /proc/$!/stat) = S ]; do :; done
+            kill -HUP $!; kill -USR1 $!; kill -{signal} $!; wait $!"
+        );
         assert_eq!(run_in(&script, &words("catatonit", &["-P"])).code, 0, "{signal}");
     }
 }

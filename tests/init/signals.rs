@@ -8,7 +8,7 @@ fn provoke(signal: i32) -> String {
     // Perl ignores SIGFPE; and whoever runs the tests may ignore what libc hides.
     let number = libc::SYS_rt_sigaction;
     let default = format!("$none = pack(q{{x32}}); syscall({number}, {signal}, $none, 0, 8)");
-    format!("exec perl -e '{default}; kill {signal}, getppid; sleep 10'")
+    format!("exec perl -e '{default}; kill {signal}, getppid; sleep 60'")
 }
 
 /// Signals whose default action ends a process: all but those that are ignored or stop it.
@@ -39,7 +39,7 @@ fn every_signal_reaches_the_child_of_pid_1() {
 fn signals_that_end_nobody_reach_the_child_too() {
     let catch = |signal: &str| {
         format!(
-            "$SIG{{{signal}}} = sub {{ exit 77 }}; kill '{signal}', getppid; sleep 1 for 1 .. 10"
+            "$SIG{{{signal}}} = sub {{ exit 77 }}; kill '{signal}', getppid; sleep 1 for 1 .. 60"
         )
     };
     for signal in ["CHLD", "CONT", "TSTP", "TTIN", "TTOU", "URG", "WINCH"] {
@@ -70,19 +70,24 @@ fn a_signal_in_the_instant_of_the_start_is_never_lost() {
 
 #[test]
 fn the_group_gets_signals_only_if_asked_for() {
-    let family = "exec perl -e '
+    // Where the signal is to come, the inner one waits for it as long as it takes.
+    let family = |waits: &str| {
+        let script = "exec perl -e '
         pipe R, W; $SIG{USR1} = q{IGNORE};
         if (!($kid = fork)) {
             $SIG{USR1} = sub { syswrite STDOUT, q{inner}; exit };
-            syswrite W, q{x}; select undef, undef, undef, 0.5; exit
+            syswrite W, q{x}; select undef, undef, undef, WAITS; exit
         }
         sysread R, $x, 1; kill q{USR1}, getppid; waitpid $kid, 0'";
-    assert_eq!(sh("init", &["--group"], family).stdout, "inner");
-    assert_eq!(sh("tini", &["-g"], family).stdout, "inner");
-    assert_eq!(sh("catatonit", &["-g"], family).stdout, "inner");
-    assert_eq!(sh("dumb-init", &[], family).stdout, "inner");
-    assert_eq!(sh("init", &[], family).stdout, "");
-    assert_eq!(sh("dumb-init", &["-c"], family).stdout, "");
+        script.replace("WAITS", waits)
+    };
+    let (told, untold) = (family("60"), family("0.5"));
+    assert_eq!(sh("init", &["--group"], &told).stdout, "inner");
+    assert_eq!(sh("tini", &["-g"], &told).stdout, "inner");
+    assert_eq!(sh("catatonit", &["-g"], &told).stdout, "inner");
+    assert_eq!(sh("dumb-init", &[], &told).stdout, "inner");
+    assert_eq!(sh("init", &[], &untold).stdout, "");
+    assert_eq!(sh("dumb-init", &["-c"], &untold).stdout, "");
 }
 
 #[test]

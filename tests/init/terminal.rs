@@ -36,7 +36,7 @@ impl Terminal {
                 "--foreground",
                 "-s",
                 "KILL",
-                "30",
+                "120",
                 "setsid",
                 "-c",
                 "-w",
@@ -132,7 +132,7 @@ fn a_standard_input_that_hung_up_before_the_start_does_no_harm() {
         drop(side);
         let words = words(name, &["--", "sh", "-c", "exit 4"]);
         let output = Command::new("timeout")
-            .args(["-s", "KILL", "30"])
+            .args(["-s", "KILL", "120"])
             .args(words)
             .stdin(input)
             .output()
@@ -144,7 +144,7 @@ fn a_standard_input_that_hung_up_before_the_start_does_no_harm() {
 
 const GOES_ON: &str =
     "perl -e '$| = 1; $SIG{CONT} = sub { print q{again}; exit 5 }; print q{ready};
-    sleep 1 for 1 .. 20'";
+    sleep 1 for 1 .. 60'";
 
 #[test]
 fn a_child_stopped_by_a_key_stops_us_below_a_shell_and_goes_on_with_us() {
