@@ -69,17 +69,23 @@ fn roll(shell: &mut Shell) {
     shell.settled();
 }
 
+/// Ends the load once so many requests were answered that a run means something, however slow.
+fn ended(shell: &mut Shell, load: Load) -> (usize, Vec<String>) {
+    shell.until("a hundred answers", |_| load.answered() > 100);
+    let load = std::thread::spawn(|| load.stop());
+    while !load.is_finished() {
+        shell.turn(Duration::from_millis(5));
+    }
+    load.join().unwrap()
+}
+
 fn rolled_under_load(node: &str, options: Options) -> (usize, Vec<String>) {
     let mut shell = two_workers(node, options);
     let load = Load::start(shell.port(), 4);
     for _ in 0..rolls() {
         roll(&mut shell);
     }
-    let load = std::thread::spawn(|| load.stop());
-    while !load.is_finished() {
-        shell.turn(Duration::from_millis(5));
-    }
-    let outcome = load.join().unwrap();
+    let outcome = ended(&mut shell, load);
     shell.until("the last answers", |shell| shell.open_connections() == 0);
     assert_eq!(shell.odd, [], "nothing odd happened");
     outcome
@@ -122,11 +128,7 @@ fn a_killed_worker_costs_only_what_it_had_begun() {
             shell.until("a death", |shell| shell.gone.contains(&victim));
             shell.until("a birth", |shell| shell.ready.contains(&successor));
         }
-        let load = std::thread::spawn(|| load.stop());
-        while !load.is_finished() {
-            shell.turn(Duration::from_millis(5));
-        }
-        let (answered, failures) = load.join().unwrap();
+        let (answered, failures) = ended(&mut shell, load);
         shell.until("the last answers", |shell| shell.open_connections() == 0);
         let rescued = shell.rescued;
         eprintln!("node {version}: {answered} answered, {rescued} rescued, {failures:?}");

@@ -119,7 +119,7 @@ impl Shell {
 
     /// Works until something is so; panics with what was seen when it takes too long.
     pub(crate) fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
-        let limit = now() + Duration::from_secs(30);
+        let limit = now() + Duration::from_secs(120);
         while !is_so(self) {
             assert!(now() < limit, "{what} takes too long: {:?} {:?}", self.odd, self.gone);
             self.turn(Duration::from_millis(20));
