@@ -33,18 +33,48 @@ pub(crate) const FILES_PATIENCE: Duration = Duration::from_secs(3);
 const MOST_STUCK: usize = 8;
 /// Processes that are remembered because an answer about them was late.
 const MOST_LATE: usize = 64;
+/// How often in a row we wait in vain about one process: once may be a busy machine.
+const TRIES: u32 = 3;
 /// An answer is written at once or not at all (`PIPE_BUF`).
 const LONGEST: usize = 4096;
 
+/// A process about which an answer was late.
+struct Doubt {
+    about: u32,
+    /// How often in a row.
+    times: u32,
+    /// Who was asked last, while it hangs.
+    stuck: Option<Pid>,
+}
+
 /// What went wrong so far.
 struct Record {
-    stuck: usize,
-    late: Vec<u32>,
+    late: Vec<Doubt>,
     /// Who looks at files and has not come back.
     scout: Option<Pid>,
 }
 
-static RECORD: Mutex<Record> = Mutex::new(Record { stuck: 0, late: Vec::new(), scout: None });
+static RECORD: Mutex<Record> = Mutex::new(Record { late: Vec::new(), scout: None });
+
+impl Record {
+    /// Whether somebody may be asked about a process. Whoever asks again while the last one hangs would
+    /// hang as well.
+    fn allows(&self, about: u32) -> bool {
+        let is_hopeless = |one: &Doubt| one.stuck.is_some() || one.times >= TRIES;
+        self.late.iter().filter(|one| one.stuck.is_some()).count() < MOST_STUCK
+            && !self.late.iter().any(|one| one.about == about && is_hopeless(one))
+    }
+
+    fn note_late(&mut self, about: u32, child: Pid) {
+        let known = self.late.iter().position(|one| one.about == about);
+        let times = known.map_or(0, |at| self.late.remove(at).times).saturating_add(1);
+        let oldest = self.late.iter().position(|one| one.stuck.is_none());
+        if let Some(at) = oldest.filter(|_| self.late.len() >= MOST_LATE) {
+            self.late.remove(at);
+        }
+        self.late.push(Doubt { about, times, stuck: Some(child) });
+    }
+}
 
 /// Files did not answer within [`FILES_PATIENCE`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,13 +89,12 @@ enum Outcome {
     Unasked,
 }
 
-/// What a look at this process finds in /proc, the only thing that is open there. Nothing when it takes too long, and from
-/// then on: about each process
-/// we wait in vain once.
+/// What a look at this process finds in /proc, the only thing that is open there. Nothing when it takes
+/// too long, nor while somebody hangs there, nor ever again after a few times in a row.
 pub(super) fn ask(about: u32, look: impl FnOnce(&Dir) -> Vec<u8>) -> Option<Vec<u8>> {
     sweep();
     let mut record = RECORD.lock().ok()?;
-    if record.stuck >= MOST_STUCK || record.late.contains(&about) {
+    if !record.allows(about) {
         return None;
     }
     let outcome = send(PATIENCE, || {
@@ -73,15 +102,16 @@ pub(super) fn ask(about: u32, look: impl FnOnce(&Dir) -> Vec<u8>) -> Option<Vec<
         proc.map_or_else(|_| Vec::new(), |proc| look(&proc))
     });
     match outcome {
-        Outcome::Answer(answer) => return Some(answer),
-        Outcome::Unasked => return None,
-        Outcome::Hangs(_) => record.stuck = record.stuck.saturating_add(1),
+        Outcome::Answer(answer) => {
+            record.late.retain(|one| one.about != about);
+            Some(answer)
+        }
+        Outcome::Unasked => None,
+        Outcome::Hangs(child) => {
+            record.note_late(about, child);
+            None
+        }
     }
-    if record.late.len() >= MOST_LATE {
-        record.late.remove(0);
-    }
-    record.late.push(about);
-    None
 }
 
 /// What a look at files finds, 4 KiB at most. Where no child can be made we look ourselves.
@@ -137,8 +167,8 @@ fn send(patience: Duration, look: impl FnOnce() -> Vec<u8>) -> Outcome {
 pub(super) fn sweep() {
     let Ok(mut record) = RECORD.lock() else { return };
     record.scout = record.scout.filter(|scout| is_running(*scout));
-    while record.stuck > 0 && reap(-1, libc::WNOHANG) {
-        record.stuck = record.stuck.saturating_sub(1);
+    for one in &mut record.late {
+        one.stuck = one.stuck.filter(|child| is_running(*child));
     }
 }
 
@@ -191,15 +221,19 @@ mod tests {
     use crate::sys::{reap, testing::alone};
 
     fn hang(_: &Dir) -> Vec<u8> {
+        hang_for_ever()
+    }
+
+    fn hang_for_ever() -> Vec<u8> {
         loop {
             #[expect(clippy::disallowed_methods, reason = "that is the point")]
             std::thread::sleep(Duration::from_secs(600));
         }
     }
 
-    fn is_stuck() -> usize {
+    fn is_stuck() -> bool {
         sweep();
-        RECORD.lock().unwrap().stuck
+        RECORD.lock().unwrap().late.iter().any(|one| one.stuck.is_some())
     }
 
     #[test]
@@ -241,19 +275,43 @@ mod tests {
     }
 
     #[test]
-    fn who_is_late_is_waited_for_once_and_others_are_asked_on() {
-        alone("sys::ask::tests::who_is_late_is_waited_for_once_and_others_are_asked_on", || {
-            #[expect(clippy::disallowed_methods, reason = "a test has no turns")]
-            let begin = Instant::now();
-            assert_eq!(ask(1, hang), None);
-            assert!(begin.elapsed() >= PATIENCE);
-            // It is no child that anybody waits for.
-            assert_eq!((reap::reap(), reap::has_children()), (None, false));
-            assert_eq!(ask(1, |_| panic!("is not asked again")), None);
-            assert_eq!(ask(2, |_| vec![2]), Some(vec![2]));
-            while is_stuck() > 0 {}
-            assert_eq!(ask(1, |_| vec![1]), None);
-        });
+    fn who_is_late_a_few_times_is_waited_for_no_more_and_others_are_asked_on() {
+        alone(
+            "sys::ask::tests::who_is_late_a_few_times_is_waited_for_no_more_and_others_are_asked_on",
+            || {
+                for _ in 0..TRIES {
+                    #[expect(clippy::disallowed_methods, reason = "a test has no turns")]
+                    let begin = Instant::now();
+                    assert_eq!(ask(1, hang), None);
+                    assert!(begin.elapsed() >= PATIENCE);
+                    // It is no child that anybody waits for.
+                    assert_eq!((reap::reap(), reap::has_children()), (None, false));
+                    assert_eq!(ask(2, |_| vec![2]), Some(vec![2]));
+                    while is_stuck() {}
+                }
+                assert_eq!(ask(1, |_| panic!("is not asked again")), None);
+            },
+        );
+    }
+
+    #[test]
+    fn who_was_late_once_is_asked_again_unless_somebody_hangs_there() {
+        alone(
+            "sys::ask::tests::who_was_late_once_is_asked_again_unless_somebody_hangs_there",
+            || {
+                for _ in 0..TRIES {
+                    assert_eq!(ask(1, hang), None);
+                    while is_stuck() {}
+                    assert_eq!(ask(1, |_| vec![1]), Some(vec![1]), "an answer ends the row");
+                }
+                let child = fork(|| drop(hang_for_ever())).unwrap();
+                RECORD.lock().unwrap().note_late(1, child);
+                assert_eq!(ask(1, |_| panic!("would hang as well")), None);
+                signals::kill(child, signals::KILL).unwrap();
+                while is_stuck() {}
+                assert_eq!(ask(1, |_| vec![1]), Some(vec![1]));
+            },
+        );
     }
 
     #[test]
@@ -261,16 +319,20 @@ mod tests {
         alone(
             "sys::ask::tests::only_so_many_children_hang_and_only_so_many_names_are_kept",
             || {
-                RECORD.lock().unwrap().stuck = MOST_STUCK - 1;
-                assert_eq!(ask(1, |_| vec![1]), Some(vec![1]));
-                RECORD.lock().unwrap().stuck = MOST_STUCK;
-                assert_eq!(ask(1, |_| vec![1]), None);
-                let mut record = RECORD.lock().unwrap();
-                (record.stuck, record.late) = (0, (100..164).collect());
-                drop(record);
-                assert_eq!(ask(1, hang), None);
+                let child = fork(|| drop(hang_for_ever())).unwrap();
+                let note = |about| RECORD.lock().unwrap().note_late(about, child);
+                (1..8).for_each(note);
+                assert_eq!(ask(99, |_| vec![1]), Some(vec![1]));
+                note(8);
+                assert_eq!(ask(99, |_| vec![1]), None);
+                signals::kill(child, signals::KILL).unwrap();
+                while is_stuck() {}
+                (100..164).for_each(|about| {
+                    RECORD.lock().unwrap().note_late(about, child);
+                    sweep();
+                });
                 assert_eq!(RECORD.lock().unwrap().late.len(), MOST_LATE);
-                assert_eq!((ask(1, |_| vec![1]), ask(100, |_| vec![1])), (None, Some(vec![1])));
+                assert!(RECORD.lock().unwrap().late.iter().all(|one| one.about >= 100));
             },
         );
     }
