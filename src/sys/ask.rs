@@ -34,7 +34,7 @@ const MOST_STUCK: usize = 8;
 /// Processes that are remembered because an answer about them was late.
 const MOST_LATE: usize = 64;
 /// How often in a row we wait in vain about one process: once may be a busy machine.
-const TRIES: u32 = 3;
+const TRIES: u32 = 5;
 /// An answer is written at once or not at all (`PIPE_BUF`).
 const LONGEST: usize = 4096;
 

