@@ -227,6 +227,21 @@ fn the_silent_go_before_those_that_a_roll_replaces() {
 }
 
 #[test]
+fn when_there_is_room_again_the_silent_go_first() {
+    let mut world = careful(3, rules());
+    let hangs = world.ids()[2];
+    world.restart();
+    let successor = the(&world, Starting);
+    world.does(hangs, WorkerEvent::WatchdogFailed);
+    assert_eq!(in_state(&world, Starting), [successor]);
+    world.does(successor, WorkerEvent::Ready);
+    while in_state(&world, Starting).is_empty() {
+        assert!(world.step());
+    }
+    assert_eq!(in_state(&world, Retiring), [hangs]);
+}
+
+#[test]
 fn the_good_release_does_not_stand_in_for_a_worker_of_the_new_one() {
     let mut world = careful(2, Rules { min_uptime: millis(100), ..all() });
     world.restart();

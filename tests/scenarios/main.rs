@@ -316,7 +316,10 @@ fn a_crash_loop_backs_off_up_to_the_cap() {
         world.does(young, WorkerEvent::Ready);
         world.does(young, WorkerEvent::Exited);
         let crashed = world.now;
+        let waits = |world: &World| world.fleet.slots().any(|slot| slot.retry_at.is_some());
+        assert!(waits(&world));
         world.step();
+        assert!(!waits(&world), "what is over is not waited for");
         world.now - crashed
     });
     assert_eq!(delays, [50, 100, 200, 400, 400]);
