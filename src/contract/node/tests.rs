@@ -13,7 +13,7 @@ use std::{
     os::unix::ffi::OsStrExt,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -99,7 +99,7 @@ impl World {
     }
 
     fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
-        let limit = clock::now() + Duration::from_secs(30);
+        let limit = clock::now() + Duration::from_secs(60);
         while !is_so(self) {
             assert!(clock::now() < limit, "{what} takes too long: {:?}", self.odd);
             self.turn();
@@ -128,9 +128,9 @@ impl World {
         for news in self.cluster.take_news() {
             match news {
                 News::Event(worker, WorkerEvent::Ready) => drop(self.ready.insert(worker)),
-                News::Event(worker, WorkerEvent::Drained) if self.pids.contains_key(&worker) => {
-                    self.signal(worker, Signal::TERM);
-                }
+                // With nothing left to do it may be gone before that is heard.
+                News::Event(worker, WorkerEvent::Drained) if self.gone.contains(&worker) => {}
+                News::Event(worker, WorkerEvent::Drained) => self.signal(worker, Signal::TERM),
                 News::Event(worker, WorkerEvent::RestartRequested) => self.asked.push(worker),
                 News::Opened(at) => {
                     self.ports.extend(at.rsplit(':').next().unwrap().parse::<u16>());
@@ -168,21 +168,25 @@ fn request(port: u16) -> Result<(), String> {
     if answer.contains("xxx") { Ok(()) } else { Err(format!("{answer:?}")) }
 }
 
-/// Lets a client ask without pause while something happens. How often it was answered; failures.
-fn under_load(world: &mut World, act: impl FnOnce(&mut World)) -> (usize, Vec<String>) {
+/// Lets a client ask without pause while something happens, and until it was answered a few times more.
+/// What failed.
+fn under_load(world: &mut World, act: impl FnOnce(&mut World)) -> Vec<String> {
     let must_stop = Arc::new(AtomicBool::new(false));
-    let (port, client_stops) = (world.ports[0], Arc::clone(&must_stop));
+    let answered = Arc::new(AtomicUsize::new(0));
+    let (port, client_stops, answers) = (world.ports[0], must_stop.clone(), answered.clone());
     let client = thread::spawn(move || {
-        let (mut answered, mut failures) = (0, vec![]);
+        let mut failures = vec![];
         while !client_stops.load(Ordering::Relaxed) {
             match request(port) {
-                Ok(()) => answered += 1,
+                Ok(()) => drop(answers.fetch_add(1, Ordering::Relaxed)),
                 Err(failure) => failures.push(failure),
             }
         }
-        (answered, failures)
+        failures
     });
     act(world);
+    let most = answered.load(Ordering::Relaxed) + 10;
+    world.until("ten answers more", |_| answered.load(Ordering::Relaxed) >= most);
     must_stop.store(true, Ordering::Relaxed);
     while !client.is_finished() {
         world.turn();
@@ -194,7 +198,7 @@ fn rolls_without_loss(options: Options) {
     need_node();
     let mut world = World::new(SERVER, options);
     let old = world.boot();
-    let (answered, failures) = under_load(&mut world, |world| {
+    let failures = under_load(&mut world, |world| {
         let new = old.map(|worker| world.start(Some(worker)));
         world.until("a roll", |world| new.iter().all(|worker| world.ready.contains(worker)));
         for worker in old {
@@ -203,7 +207,7 @@ fn rolls_without_loss(options: Options) {
         world.until("a drain", |world| old.iter().all(|worker| world.gone.contains(worker)));
         world.cluster.settled(clock::now());
     });
-    assert!(answered > 10 && failures.is_empty(), "{answered} {failures:?}");
+    assert!(failures.is_empty(), "{failures:?}");
     world.until("the last answer", |world| world.cluster.connections.is_empty());
     assert_eq!((world.odd.len(), world.cluster.peers.len()), (0, 2), "{:?}", world.odd);
 }
