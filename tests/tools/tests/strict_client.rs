@@ -38,7 +38,7 @@ fn request(address: SocketAddr) -> Request {
         address: Address::Tcp(address),
         path: "/?id={id}".to_owned(),
         expect: Some("id={id}.".to_owned()),
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
     }
 }
 
@@ -208,7 +208,7 @@ fn a_kept_connection_tells_that_the_server_has_closed_it_or_spoken_unasked() {
         }
         kept.idle()
     };
-    let (short, long) = (Duration::from_millis(100), Duration::from_secs(60));
+    let (short, long) = (Duration::from_millis(100), Duration::from_mins(1));
     assert_eq!(looks(short, |_| ()), Idle::Open);
     let shut = looks(long, |connection| connection.shutdown(Shutdown::Write).unwrap());
     assert_eq!(shut, Idle::Closed);
