@@ -33,7 +33,7 @@ fn a_child_that_does_not_stop_is_killed_in_time() {
     let ended = sh("init", &["--kill-after", "100ms"], deaf);
     assert_eq!(ended.code, 137);
     assert!(ended.stderr.contains("did not stop in time: sent SIGKILL"), "{ended:?}");
-    assert_eq!(sh("init", &["-k", "100s"], "kill -TERM $PPID; sleep 60").code, 143);
+    assert_eq!(sh("init", &["-k", "100s"], "kill -TERM $PPID; exec sleep 60").code, 143);
     assert_eq!(sh("init", &["-k", "10ms"], "sleep 0.2; exit 4").code, 4, "nobody told it to stop");
 }
 
